@@ -1,0 +1,3 @@
+//! Placeholder while dependencies build.
+
+fn main() {}

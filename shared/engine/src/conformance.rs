@@ -1,0 +1,1 @@
+//! One suite per trait; every engine passes it, the embedded one included.

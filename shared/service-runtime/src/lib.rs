@@ -1,0 +1,7 @@
+//! What every Harkara process needs around its service: time and chance as arguments, settings,
+//! telemetry, and a life cycle that ends as carefully as it began.
+//!
+//! Layer 2. The only crate that reads the wall clock or asks for randomness.
+
+pub mod clock;
+pub mod entropy;
