@@ -6,6 +6,9 @@
 pub mod clock;
 pub mod duration;
 pub mod entropy;
+pub mod lifecycle;
+pub mod process;
 pub mod settings;
+pub mod telemetry;
 
 pub use duration::HumanDuration;
