@@ -7,5 +7,7 @@ pub mod clock;
 pub mod duration;
 pub mod entropy;
 pub mod settings;
+pub mod steps;
 
 pub use duration::HumanDuration;
+pub use steps::{Step, Steps};
