@@ -9,6 +9,8 @@ pub mod entropy;
 pub mod lifecycle;
 pub mod process;
 pub mod settings;
+pub mod steps;
 pub mod telemetry;
 
 pub use duration::HumanDuration;
+pub use steps::{Step, Steps};
