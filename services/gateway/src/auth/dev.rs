@@ -129,9 +129,7 @@ impl DevIssuer {
         let wrong = |_| DevIssuerError::Form(path.clone());
         let key = EncodingKey::from_ed_pem(&pem).map_err(wrong)?;
         let public = Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::EdDSA).map_err(wrong)?;
-        let print = public
-            .thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256)
-            .map_err(wrong)?;
+        let print = public.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).map_err(wrong)?;
         let kid = format!("{ISSUER}-{}", print.get(..8).unwrap_or_default());
         Ok(Self { key, kid, clock })
     }
@@ -159,8 +157,7 @@ impl DevIssuer {
         check(device, "device")?;
         let iat = self.clock.now_ms() / 1_000;
         let exp = iat + LIFETIME_SECS;
-        let (user_id, device_id) =
-            (UserId::development(user), DeviceId::development(user, device));
+        let (user_id, device_id) = (UserId::development(user), DeviceId::development(user, device));
         let claims = Claims {
             iss: ISSUER,
             aud: ISSUER,
@@ -197,8 +194,7 @@ fn create(path: &Path, entropy: &dyn Entropy) -> io::Result<Vec<u8>> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;

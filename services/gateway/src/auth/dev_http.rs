@@ -1,7 +1,9 @@
 //! `POST /v1/dev/token`: [`DevIssuer`] over HTTP, on the client port, in development mode only.
 
 use actix_web::{
-    HttpResponse, Resource, ResponseError, http::StatusCode, web,
+    HttpResponse, Resource,
+    http::StatusCode,
+    web,
     web::{Bytes, Data, PayloadConfig},
 };
 use harkara_protocol::time;
@@ -41,15 +43,15 @@ pub fn resource(issuer: Data<DevIssuer>) -> Resource {
 }
 
 /// `{"user":…,"device"?:…}` → `{"user","device","token","expires_at"}`.
-async fn token(
-    issuer: Data<DevIssuer>,
-    body: Result<Bytes, actix_web::Error>,
-) -> HttpResponse {
+async fn token(issuer: Data<DevIssuer>, body: Result<Bytes, actix_web::Error>) -> HttpResponse {
     let body = match body {
         Ok(body) => body,
         Err(error) => {
             let status = error.as_response_error().status_code();
-            return refuse(status, &format!("the body must be JSON of at most {BODY_BYTES_MAX} bytes"));
+            return refuse(
+                status,
+                &format!("the body must be JSON of at most {BODY_BYTES_MAX} bytes"),
+            );
         }
     };
     let request: Request = match serde_json::from_slice(&body) {
@@ -60,12 +62,14 @@ async fn token(
         }
     };
     match issuer.issue(&request.user, request.device.as_deref()) {
-        Ok(issued) => HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(Answer {
-            user: issued.user.to_string(),
-            device: issued.device.to_string(),
-            token: issued.token,
-            expires_at: time::format(issued.expires_at_ms),
-        }),
+        Ok(issued) => {
+            HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(Answer {
+                user: issued.user.to_string(),
+                device: issued.device.to_string(),
+                token: issued.token,
+                expires_at: time::format(issued.expires_at_ms),
+            })
+        }
         Err(IssueError::Name(bad)) => refuse(StatusCode::BAD_REQUEST, &bad.to_string()),
         Err(IssueError::Sign(error)) => {
             tracing::error!(%error, "cannot sign a development token");

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{AuthError, Algorithm};
+use super::{Algorithm, AuthError};
 
 /// Longest token in bytes: a header of 200, claims of 2,000 and an RSA-4096 signature stay below
 /// half of it.
