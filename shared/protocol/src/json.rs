@@ -195,6 +195,9 @@ pub fn encode_event(conversation: ConversationId, event: &Event) -> Bytes {
     encode(&EventFrame { jsonrpc: "2.0", method: "event", params: &params })
 }
 
+/// A piece of JSON that is ready to be put into an answer.
+pub type Item = Box<RawValue>;
+
 /// An event as an item of `timeline.read`.
 ///
 /// # Errors
@@ -202,7 +205,7 @@ pub fn encode_event(conversation: ConversationId, event: &Event) -> Bytes {
 pub fn event_item(
     conversation: ConversationId,
     event: &Event,
-) -> Result<Box<RawValue>, serde_json::Error> {
+) -> Result<Item, serde_json::Error> {
     serde_json::value::to_raw_value(&EventParams::new(conversation, event))
 }
 

@@ -8,7 +8,7 @@ use harkara_domain::{ConversationId, Event, Seq};
 use harkara_protocol::json;
 
 use super::{Hub, Key, feed::Offer};
-use crate::transport::encode_text_frame;
+use crate::transport::frames::encode_text_frame;
 
 /// Events in one read: 200 × ~400 bytes = 80 KB.
 const PAGE: usize = 200;

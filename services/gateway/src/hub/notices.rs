@@ -14,7 +14,7 @@ use harkara_protocol::{
 };
 
 use super::{Hub, Key};
-use crate::{peer::Peer, transport::encode_text_frame};
+use crate::{peer::Peer, transport::frames::encode_text_frame};
 
 impl Hub {
     /// What became of a record that came from here: to whoever waits for it, or to the device.
