@@ -202,10 +202,7 @@ pub type Item = Box<RawValue>;
 ///
 /// # Errors
 /// When the stored content is no JSON, which only damage can cause.
-pub fn event_item(
-    conversation: ConversationId,
-    event: &Event,
-) -> Result<Item, serde_json::Error> {
+pub fn event_item(conversation: ConversationId, event: &Event) -> Result<Item, serde_json::Error> {
     serde_json::value::to_raw_value(&EventParams::new(conversation, event))
 }
 

@@ -6,7 +6,9 @@ use harkara_domain::{ConversationId, Entry, Profile, UserId};
 use harkara_engine::link::Answer;
 use harkara_protocol::client::{
     Id, RpcError,
-    replies::{ConversationEntry, ConversationPage, MemberEntry, MembersPage, UserEntry, UsersResult},
+    replies::{
+        ConversationEntry, ConversationPage, MemberEntry, MembersPage, UserEntry, UsersResult,
+    },
     requests::{ConversationGet, ConversationList, MembersList, UsersFind, UsersGet},
 };
 

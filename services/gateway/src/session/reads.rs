@@ -77,7 +77,13 @@ struct Page {
 }
 
 impl Page {
-    async fn up(&mut self, open: &Open, params: &TimelineRead, after: Seq, head: Seq) -> Reply<bool> {
+    async fn up(
+        &mut self,
+        open: &Open,
+        params: &TimelineRead,
+        after: Seq,
+        head: Seq,
+    ) -> Reply<bool> {
         let mut at = after;
         while at < head {
             for event in read(open, params, at, head.min(at + CHUNK)).await? {
@@ -90,7 +96,13 @@ impl Page {
         Ok(true)
     }
 
-    async fn down(&mut self, open: &Open, params: &TimelineRead, from: Seq, before: Seq) -> Reply<bool> {
+    async fn down(
+        &mut self,
+        open: &Open,
+        params: &TimelineRead,
+        from: Seq,
+        before: Seq,
+    ) -> Reply<bool> {
         let mut at = before;
         let mut complete = true;
         'chunks: while at > from {

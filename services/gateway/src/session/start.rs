@@ -93,7 +93,11 @@ fn take_up(entry: &Entry, cursor: Option<Seq>, catch_up_max: usize) -> TakeUp {
         Some(cursor) => {
             let at = cursor.max(entry.from - 1);
             let missing = usize::try_from(entry.head - at).unwrap_or(usize::MAX);
-            if missing > catch_up_max { live(true, false) } else { TakeUp { at, ..live(false, false) } }
+            if missing > catch_up_max {
+                live(true, false)
+            } else {
+                TakeUp { at, ..live(false, false) }
+            }
         }
     }
 }
@@ -118,8 +122,9 @@ async fn prepare(
         .map(|(conversation, seq)| (conversation.0, seq.0))
         .collect();
     let mut wanted = page.conversations;
-    let listed = wanted.len();
-    wanted.extend(cursors.keys().copied().filter(|id| !wanted[..listed].contains(id)));
+    let named = cursors.keys().copied().filter(|id| !wanted.contains(id));
+    let named: Vec<_> = named.collect();
+    wanted.extend(named);
     let entries = lists::subscribe_all(open, &wanted).await?;
     let mut started = answer(open, live, page.next);
     let mut plans = Vec::with_capacity(wanted.len());
