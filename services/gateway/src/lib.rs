@@ -1,1 +1,5 @@
 //! Placeholder while dependencies build.
+
+pub mod config;
+
+pub use config::Config;

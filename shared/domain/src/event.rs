@@ -6,7 +6,7 @@ use crate::{
     Millis, Ordinal, Seq, canonical,
     chain::Hash,
     command::Fingerprint,
-    ids::{ClientId, DeviceId, UserId},
+    ids::{ClientId, DeviceId, TenantId, UserId},
     log::Position,
     roles::{Kind, Role},
 };
@@ -44,6 +44,8 @@ impl Content {
 /// One event. `chain` covers everything above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
+    /// Whose data this is.
+    pub tenant: TenantId,
     /// Place in the conversation, from 1.
     pub seq: Seq,
     /// Messages up to and including this event.

@@ -44,8 +44,6 @@ pub struct State {
     pub chain: Hash,
     /// The last log record that left a trace: an event or a rejection.
     pub applied: Option<Position>,
-    /// The highest rules version seen (soundness S11).
-    pub rules: u16,
     /// Everybody in it.
     pub members: BTreeMap<UserId, Member>,
     /// The last rejections, oldest first (soundness S1).
@@ -65,7 +63,6 @@ impl State {
             at: 0,
             chain: chain::start(conversation),
             applied: None,
-            rules: 0,
             members: BTreeMap::new(),
             rejections: VecDeque::new(),
         }

@@ -32,6 +32,14 @@ pub enum Up {
         /// For whom.
         users: Vec<UserId>,
     },
+    /// A user of the endpoint wants the news of their inbox. Answered by [`Down::Subscribed`] with
+    /// head 0 and no entry.
+    SubscribeInbox {
+        /// Which inbox.
+        conversation: ConversationId,
+        /// Whose.
+        user: UserId,
+    },
     /// These users no longer want them.
     Unsubscribe {
         /// Which conversation, or inbox.
@@ -89,6 +97,7 @@ impl Up {
     pub const fn conversation(&self) -> ConversationId {
         match self {
             Self::Subscribe { conversation, .. }
+            | Self::SubscribeInbox { conversation, .. }
             | Self::Unsubscribe { conversation, .. }
             | Self::Advance { conversation, .. }
             | Self::Members { conversation, .. }

@@ -86,6 +86,7 @@ impl BodyV1 {
 
 #[derive(Serialize, Deserialize)]
 struct EventV1 {
+    tenant: Raw,
     ordinal: Ordinal,
     at: Millis,
     sender: Raw,
@@ -117,6 +118,7 @@ pub fn decode_body(bytes: &[u8]) -> Result<Body, DecodeError> {
 #[must_use]
 pub fn encode_event(event: &Event) -> Vec<u8> {
     let form = EventV1 {
+        tenant: *event.tenant.as_bytes(),
         ordinal: event.ordinal,
         at: event.at,
         sender: *event.sender.as_bytes(),
@@ -139,6 +141,7 @@ pub fn decode_event(seq: Seq, bytes: &[u8]) -> Result<Event, DecodeError> {
     let (_, body) = binary::version(bytes, VERSION)?;
     let form: EventV1 = binary::decode(body)?;
     Ok(Event {
+        tenant: TenantId::from_bytes(form.tenant),
         seq,
         ordinal: form.ordinal,
         at: form.at,
@@ -231,7 +234,6 @@ struct StateV1 {
     at: Millis,
     chain: [u8; 32],
     applied: Option<(u64, u64)>,
-    rules: u16,
     members: Vec<(Raw, u8, Seq, Seq, Ordinal)>,
     rejections: Vec<RejectionV1>,
 }
@@ -248,7 +250,6 @@ pub fn encode_state(state: &State) -> Vec<u8> {
         at: state.at,
         chain: state.chain.0,
         applied: state.applied.map(|p| (p.generation.0, p.offset)),
-        rules: state.rules,
         members: state
             .members
             .iter()
@@ -280,7 +281,6 @@ pub fn decode_state(bytes: &[u8]) -> Result<State, DecodeError> {
         applied: form
             .applied
             .map(|(generation, offset)| Position { generation: Generation(generation), offset }),
-        rules: form.rules,
         members: form.members.into_iter().map(member).collect::<Result<_, DecodeError>>()?,
         rejections: form
             .rejections

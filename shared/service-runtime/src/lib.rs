@@ -4,4 +4,8 @@
 //! Layer 2. The only crate that reads the wall clock or asks for randomness.
 
 pub mod clock;
+pub mod duration;
 pub mod entropy;
+pub mod settings;
+
+pub use duration::HumanDuration;

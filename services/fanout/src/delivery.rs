@@ -1,0 +1,92 @@
+//! Step 7 of the message path: who listens to which conversation, and one push per endpoint
+//! (architecture D7). The partition actor is its only caller; the link does the sending.
+
+use std::{collections::HashMap, sync::Arc};
+
+use harkara_domain::{ConversationId, Epoch, Partition, UserId};
+use harkara_engine::{
+    Down, EndpointId, WorkerLink,
+    link::What,
+};
+
+#[derive(Debug)]
+struct Listener {
+    endpoint: EndpointId,
+    users: Vec<UserId>,
+}
+
+/// The listeners of one partition's conversations and inboxes. About 16 bytes per user and
+/// conversation, and 40 per endpoint and conversation.
+pub struct Delivery {
+    partition: Partition,
+    epoch: Epoch,
+    link: Arc<dyn WorkerLink>,
+    listeners: HashMap<ConversationId, Vec<Listener>>,
+}
+
+impl Delivery {
+    /// Nobody listens yet.
+    #[must_use]
+    pub fn new(partition: Partition, epoch: Epoch, link: Arc<dyn WorkerLink>) -> Self {
+        Self { partition, epoch, link, listeners: HashMap::new() }
+    }
+
+    /// A user of an endpoint listens from now on.
+    pub fn subscribe(&mut self, conversation: ConversationId, from: EndpointId, user: UserId) {
+        let listeners = self.listeners.entry(conversation).or_default();
+        match listeners.iter_mut().find(|l| l.endpoint == from) {
+            Some(listener) if listener.users.contains(&user) => {}
+            Some(listener) => listener.users.push(user),
+            None => listeners.push(Listener { endpoint: from, users: vec![user] }),
+        }
+    }
+
+    /// Users of an endpoint no longer listen.
+    pub fn unsubscribe(&mut self, conversation: ConversationId, from: EndpointId, users: &[UserId]) {
+        self.remove(conversation, users, |endpoint| endpoint == from);
+    }
+
+    /// Users listen nowhere any more: they are no members.
+    pub fn expel(&mut self, conversation: ConversationId, users: &[UserId]) {
+        self.remove(conversation, users, |_| true);
+    }
+
+    fn remove(
+        &mut self,
+        conversation: ConversationId,
+        users: &[UserId],
+        at: impl Fn(EndpointId) -> bool,
+    ) {
+        let Some(listeners) = self.listeners.get_mut(&conversation) else { return };
+        for listener in listeners.iter_mut().filter(|l| at(l.endpoint)) {
+            listener.users.retain(|user| !users.contains(user));
+        }
+        listeners.retain(|l| !l.users.is_empty());
+        if listeners.is_empty() {
+            self.listeners.remove(&conversation);
+        }
+    }
+
+    /// Tells everybody who listens.
+    pub fn publish(&mut self, conversation: ConversationId, what: What) {
+        let Some(listeners) = self.listeners.get(&conversation) else { return };
+        let to: Vec<EndpointId> = listeners.iter().map(|l| l.endpoint).collect();
+        self.push(&to, conversation, what);
+    }
+
+    /// Tells one endpoint.
+    pub fn tell(&mut self, to: EndpointId, conversation: ConversationId, what: What) {
+        self.push(&[to], conversation, what);
+    }
+
+    fn push(&mut self, to: &[EndpointId], conversation: ConversationId, what: What) {
+        let (partition, epoch) = (self.partition, self.epoch);
+        let gone = self.link.push(to, Arc::new(Down { partition, epoch, conversation, what }));
+        if !gone.is_empty() {
+            self.listeners.retain(|_, listeners| {
+                listeners.retain(|l| !gone.contains(&l.endpoint));
+                !listeners.is_empty()
+            });
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The gateway's settings: limits and timeouts of sessions and their sockets. Plain data, filled
+//! by the binary's settings (section `[gateway]`) and handed to the transport and the sessions.
+
+use std::{num::NonZeroUsize, thread};
+
+use harkara_service_runtime::HumanDuration;
+use serde::{Deserialize, Serialize};
+
+/// Settings of one gateway. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Threads that drive sockets and sessions; 0 is one per available core. A session lives on
+    /// one of them from its upgrade to its end. Read it through [`Config::worker_threads`].
+    pub workers: usize,
+    /// Origins (`https://chat.example.org`) that browsers may connect from. Empty: any, which is
+    /// safe because the token never travels in a cookie.
+    pub origins: Vec<String>,
+    /// Sockets at once. 100,000 × (4 KiB of ours + 5 KiB of the kernel's) = 0.9 GiB. Bounded by
+    /// the limit on open files as well: each socket is one.
+    pub connections_max: usize,
+    /// Longest WebSocket message in bytes, all its fragments together: twice the longest content
+    /// (32 KiB), which leaves half for JSON escapes. More closes the session with 1009.
+    pub frame_bytes_max: usize,
+    /// Requests of one session without an answer. 64 × 64 KiB = 4 MiB at the very worst; more
+    /// are answered `rate_limited`.
+    pub requests_in_flight_max: usize,
+    /// Bytes queued for one client from which on live events are dropped and fetched again when
+    /// the queue is empty: about 1,000 events of 250 bytes.
+    pub outbound_soft_bytes: usize,
+    /// Bytes queued for one client at which its session ends with 1008: four soft limits, room
+    /// for the answers to everything that is in flight.
+    pub outbound_hard_bytes: usize,
+    /// Sends a second of one session, over time; a whole number from 1 on or "unlimited". 50 is
+    /// ten times what the fastest typist with five conversations does.
+    #[serde(with = "harkara_service_runtime::settings::unlimited")]
+    pub sends_per_second_max: Option<u32>,
+    /// Sends of one session at once, before the rate applies: four seconds of it, what a phone
+    /// wrote while it had no network.
+    pub sends_burst: u32,
+    /// Conversations in one answer to `session.start`: 500 × ~300 bytes = 150 kB.
+    pub conversations_per_page_max: usize,
+    /// Events that a session catches up per conversation before it is told to read history
+    /// instead: 1,000 × ~300 bytes = 300 kB, just over the soft limit.
+    pub catch_up_events_max: usize,
+    /// From the upgrade to `session.start`; after it, 1008.
+    pub session_start_timeout: HumanDuration,
+    /// Between pings to a client that is silent; two without an answer end the session. Below the
+    /// 60 seconds after which proxies drop quiet connections.
+    pub heartbeat: HumanDuration,
+    /// From a request that changes something to its outcome; after it, `unavailable`.
+    pub outcome_timeout: HumanDuration,
+    /// From asking a conversation's owner (state, events) to its answer; after it, `unavailable`.
+    pub owner_timeout: HumanDuration,
+    /// Between two typing notices of one device in one conversation that are passed on.
+    pub typing_interval: HumanDuration,
+    /// Time for sessions to end by themselves at shutdown before their sockets are closed.
+    pub drain: HumanDuration,
+    /// Size of the kernel's send buffer of one socket in bytes (it doubles the figure for its own
+    /// books): as large as holds a burst of ~200 events, so that a slow client is noticed soon.
+    pub send_buffer_bytes: usize,
+    /// Time that sent bytes may go without acknowledgment before the kernel ends the connection
+    /// (`TCP_USER_TIMEOUT`): finds half-open sockets that still have something to send.
+    pub tcp_user_timeout: HumanDuration,
+    /// From accept to a complete upgrade request; after it, the socket is closed.
+    pub handshake_timeout: HumanDuration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            origins: Vec::new(),
+            connections_max: 100_000,
+            frame_bytes_max: 64 * 1024,
+            requests_in_flight_max: 64,
+            outbound_soft_bytes: 256 * 1024,
+            outbound_hard_bytes: 1024 * 1024,
+            sends_per_second_max: Some(50),
+            sends_burst: 200,
+            conversations_per_page_max: 500,
+            catch_up_events_max: 1_000,
+            session_start_timeout: HumanDuration::from_secs(10),
+            heartbeat: HumanDuration::from_secs(30),
+            outcome_timeout: HumanDuration::from_secs(10),
+            owner_timeout: HumanDuration::from_secs(3),
+            typing_interval: HumanDuration::from_secs(2),
+            drain: HumanDuration::from_secs(5),
+            send_buffer_bytes: 48 * 1024,
+            tcp_user_timeout: HumanDuration::from_secs(20),
+            handshake_timeout: HumanDuration::from_secs(5),
+        }
+    }
+}
+
+impl Config {
+    /// Worker threads to start: the setting, or one per available core.
+    #[must_use]
+    pub fn worker_threads(&self) -> usize {
+        match self.workers {
+            0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            workers => workers,
+        }
+    }
+}
