@@ -104,12 +104,14 @@ prop_compose! {
 
 prop_compose! {
     fn event()(
+        tenant in any::<[u8; 16]>(),
         (seq, ordinal, at) in (0..1_u64 << 53, any::<u64>(), 0..253_402_300_800_000_u64),
         (sender, device, client_id) in any::<Author>(),
         fingerprint in any::<[u8; 8]>(), position in position(),
         body in body(), chain in any::<[u8; 32]>(),
     ) -> Event {
         Event {
+            tenant: TenantId::from_bytes(tenant),
             seq, ordinal, at, position, body,
             sender: UserId::from_bytes(sender),
             device: DeviceId::from_bytes(device),
@@ -144,13 +146,13 @@ prop_compose! {
     fn state()(
         tenant in any::<[u8; 16]>(), kind in kind(), title in title(),
         (head, ordinal, at) in any::<(u64, u64, u64)>(), chain in any::<[u8; 32]>(),
-        applied in option::of(position()), rules in any::<u16>(),
+        applied in option::of(position()),
         members in vec((user(), member()), 0..20), rejections in vec(rejection(), 0..5),
     ) -> State {
         State {
             tenant: TenantId::from_bytes(tenant), chain: Hash(chain),
             members: members.into_iter().collect(), rejections: rejections.into(),
-            kind, title, head, ordinal, at, applied, rules,
+            kind, title, head, ordinal, at, applied,
         }
     }
 }

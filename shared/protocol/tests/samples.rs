@@ -101,6 +101,7 @@ pub fn history() -> Vec<Event> {
         ordinal += u64::from(body.is_message());
         let seq = i as u64 + 1;
         let mut event = Event {
+            tenant: TenantId::development(),
             seq,
             ordinal,
             at: START + i as u64 * 61_000,
@@ -184,7 +185,6 @@ pub fn state() -> State {
     state.at = last.at;
     state.chain = last.chain;
     state.applied = Some(Position { generation: Generation(3), offset: 1_009 });
-    state.rules = 1;
     state.members.insert(bilal(), Member { role: Role::Owner, from: 1, sent: 3, sent_ordinal: 2 });
     state.rejections.push_back(rejection(RejectCode::NotAMember));
     state
