@@ -60,7 +60,7 @@ pub fn decode_request(frame: &str) -> Result<Request, BadRequest> {
         return Err(bad(rpc::INVALID_REQUEST, message.to_owned()));
     }
     let envelope: Envelope<'_> = serde_json::from_str(raw.get())
-        .map_err(|e| bad(rpc::INVALID_REQUEST, format!("not a JSON-RPC 2.0 request: {e}")))?;
+        .map_err(|e| bad(rpc::INVALID_REQUEST, format!("no good request: {}", strip_place(&e))))?;
     let id = envelope.id.map(|id| serde_json::from_str::<RequestId>(id.get()));
     let id = match id {
         Some(Ok(id)) => id,
