@@ -196,6 +196,23 @@ impl Store for EmbeddedStore {
         .await
     }
 
+    async fn membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<Membership>, StoreError> {
+        let key = membership_key(tenant, user, conversation);
+        self.read_rows(1, move |tables| {
+            let until = Bound::Included(key.clone());
+            range(tables, Table::Memberships, until, key)
+                .map(|row| row.and_then(|row| rows::read_membership(tenant, user, &row.0, &row.1)))
+                .next()
+                .transpose()
+        })
+        .await
+    }
+
     async fn advance(
         &self,
         conversation: ConversationId,
