@@ -79,7 +79,7 @@ async fn assign(
     mut assignments: Box<dyn Assignments>,
     engines: Engines,
     context: Context,
-    arbiters: Vec<actix::ArbiterHandle>,
+    arbiters: Vec<ArbiterHandle>,
 ) {
     while let Some(reader) = assignments.next().await {
         let partition = reader.partition();

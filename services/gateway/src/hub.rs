@@ -10,8 +10,8 @@ mod asks;
 mod catch_up;
 pub mod feed;
 mod frames;
-mod notices;
-mod subscriptions;
+pub(crate) mod notices;
+pub(crate) mod subscriptions;
 
 use std::{
     cell::{Cell, RefCell},
@@ -154,7 +154,8 @@ impl Hub {
         self.state.borrow().sessions.iter().map(|(_, local)| Rc::clone(&local.peer)).collect()
     }
 
-    fn peer(&self, key: Key) -> Option<Rc<Peer>> {
+    /// A session of this thread.
+    pub(crate) fn peer(&self, key: Key) -> Option<Rc<Peer>> {
         self.state.borrow().sessions.get(key).map(|local| Rc::clone(&local.peer))
     }
 

@@ -11,8 +11,10 @@ pub mod http;
 pub mod hub;
 mod metrics;
 pub mod peer;
+pub mod server;
 pub mod session;
 pub mod transport;
 
 pub use config::Config;
 pub use gateway::{Engines, Gateway};
+pub use server::{Parts, Server, serve};

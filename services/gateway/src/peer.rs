@@ -6,11 +6,17 @@ use std::{cell::RefCell, rc::Rc};
 use bytes::Bytes;
 use harkara_domain::{ClientId, DeviceId, SessionId, TenantId, UserId};
 use harkara_protocol::{
-    client::{RequestId, replies::Accepted},
+    client::{Notification, RequestId, replies::Accepted},
     json,
 };
 
-use crate::metrics::Metrics;
+use crate::{
+    metrics::Metrics,
+    transport::{SocketHandle, frames::encode_text_frame},
+};
+
+/// Close code: the server restarts, come back after the announced delay (RFC 6455 registry).
+const RESTART: u16 = 1012;
 
 /// The way out to one client: a bounded, ordered queue of frames.
 pub trait Outlet {
@@ -22,6 +28,25 @@ pub trait Outlet {
     fn close(&self, code: u16, reason: &str);
     /// Closes at once, without a word: the client doesn't read.
     fn reset(&self);
+}
+
+impl Outlet for SocketHandle {
+    fn send(&self, frame: Bytes) {
+        // Closed or over its bound: the transport ends the session, and the client resumes.
+        let _ = SocketHandle::send(self, frame);
+    }
+
+    fn queued_bytes(&self) -> usize {
+        SocketHandle::queued_bytes(self)
+    }
+
+    fn close(&self, code: u16, reason: &str) {
+        SocketHandle::close(self, code, reason);
+    }
+
+    fn reset(&self) {
+        SocketHandle::reset(self);
+    }
 }
 
 /// A session as its hub sees it.
@@ -53,7 +78,14 @@ impl Peer {
 
     /// Queues the JSON of one message.
     pub fn send_json(&self, json: &[u8]) {
-        self.outlet.send(crate::transport::encode_text_frame(json));
+        self.outlet.send(encode_text_frame(json));
+    }
+
+    /// Tells the client to come back later, and closes.
+    pub fn go_away(&self, reconnect_after_ms: u64, reason: &str) {
+        let notice = Notification::GoAway { reconnect_after_ms, reason: reason.to_owned() };
+        self.send_json(&json::encode_notification(&notice));
+        self.outlet.close(RESTART, reason);
     }
 
     /// From now on an `accepted` is owed for this request.

@@ -11,6 +11,8 @@ use harkara_domain::{Content, limits::CONTENT_BYTES_MAX};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
+use crate::client::{ErrorWord, RpcError};
+
 /// Deepest nesting of a content. Rich text nests a dozen levels; 32 leaves room and keeps the
 /// recursion here shallow.
 pub const DEPTH_MAX: usize = 32;
@@ -41,6 +43,23 @@ pub enum ContentError {
     TooLarge(usize),
 }
 
+impl ContentError {
+    /// The word of the error that a client gets.
+    #[must_use]
+    pub const fn word(&self) -> ErrorWord {
+        match self {
+            Self::TooLarge(_) => ErrorWord::TooLarge,
+            _ => ErrorWord::InvalidContent,
+        }
+    }
+}
+
+impl From<ContentError> for RpcError {
+    fn from(error: ContentError) -> Self {
+        Self::word(error.word(), error.to_string())
+    }
+}
+
 /// Brings JSON text into canonical form and checks that it can be a content.
 ///
 /// # Errors
@@ -48,6 +67,10 @@ pub enum ContentError {
 pub fn canonical(raw: &RawValue) -> Result<Content, ContentError> {
     let mut out = String::with_capacity(raw.get().len());
     write(&mut out, raw, DEPTH_MAX)?;
+    // A derived struct also reads itself from a list of its fields: `["text"]` must not pass.
+    if !out.starts_with('{') {
+        return Err(ContentError::NoType);
+    }
     let kind = Type::deserialize(&mut serde_json::Deserializer::from_str(&out))
         .map_err(|_| ContentError::NoType)?;
     if kind.r#type.is_empty() {
@@ -226,6 +249,7 @@ mod tests {
     fn nonsense_is_refused() {
         for (text, error) in [
             ("[]", ContentError::NoType),
+            (r#"["x/y"]"#, ContentError::NoType),
             ("null", ContentError::NoType),
             (r#"{"text":"x"}"#, ContentError::NoType),
             (r#"{"type":1}"#, ContentError::NoType),

@@ -60,7 +60,7 @@ pub fn decode_request(frame: &str) -> Result<Request, BadRequest> {
         return Err(bad(rpc::INVALID_REQUEST, message.to_owned()));
     }
     let envelope: Envelope<'_> = serde_json::from_str(raw.get())
-        .map_err(|e| bad(rpc::INVALID_REQUEST, format!("not a JSON-RPC 2.0 request: {e}")))?;
+        .map_err(|e| bad(rpc::INVALID_REQUEST, format!("no good request: {}", strip_place(&e))))?;
     let id = envelope.id.map(|id| serde_json::from_str::<RequestId>(id.get()));
     let id = match id {
         Some(Ok(id)) => id,
@@ -195,14 +195,14 @@ pub fn encode_event(conversation: ConversationId, event: &Event) -> Bytes {
     encode(&EventFrame { jsonrpc: "2.0", method: "event", params: &params })
 }
 
+/// A piece of JSON that is ready to be put into an answer.
+pub type Item = Box<RawValue>;
+
 /// An event as an item of `timeline.read`.
 ///
 /// # Errors
 /// When the stored content is no JSON, which only damage can cause.
-pub fn event_item(
-    conversation: ConversationId,
-    event: &Event,
-) -> Result<Box<RawValue>, serde_json::Error> {
+pub fn event_item(conversation: ConversationId, event: &Event) -> Result<Item, serde_json::Error> {
     serde_json::value::to_raw_value(&EventParams::new(conversation, event))
 }
 

@@ -8,7 +8,7 @@ use harkara_domain::{ConversationId, Event, Seq};
 use harkara_protocol::json;
 
 use super::{Hub, Key, feed::Offer};
-use crate::transport::encode_text_frame;
+use crate::transport::frames::encode_text_frame;
 
 /// Events in one read: 200 × ~400 bytes = 80 KB.
 const PAGE: usize = 200;
@@ -110,8 +110,12 @@ impl Hub {
         loop {
             match self.store.events(conversation, after, until, PAGE).await {
                 Ok(page) if !page.is_empty() => return page,
-                Ok(_) => tracing::warn!(%conversation, after, until, "the store has no such events yet"),
-                Err(error) => tracing::warn!(%conversation, %error, "history not read, will be done again"),
+                Ok(_) => {
+                    tracing::warn!(%conversation, after, until, "the store has no such events yet")
+                }
+                Err(error) => {
+                    tracing::warn!(%conversation, %error, "history not read, will be done again")
+                }
             }
             tokio::time::sleep(PAUSE * 10).await;
             let listened = self.state.borrow().feeds.contains_key(&conversation);

@@ -8,7 +8,7 @@ use harkara_protocol::json;
 use harkara_service_runtime::Step;
 
 use super::{Hub, Key, feed::Offer};
-use crate::transport::encode_text_frame;
+use crate::transport::frames::encode_text_frame;
 
 impl Hub {
     /// Takes one frame. Frames of an owner that was followed by another are dropped (S5).

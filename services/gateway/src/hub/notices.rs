@@ -6,15 +6,13 @@ use harkara_domain::{ClientId, ConversationId, DeviceId, Entry, RejectCode, Seq,
 use harkara_engine::link::Outcome;
 use harkara_protocol::{
     client::{
-        ErrorWord, Id, Notification, SeqNo,
-        notifications::Change,
-        replies::ConversationEntry,
+        ErrorWord, Id, Notification, SeqNo, notifications::Change, replies::ConversationEntry,
     },
     json,
 };
 
 use super::{Hub, Key};
-use crate::{peer::Peer, transport::encode_text_frame};
+use crate::{peer::Peer, transport::frames::encode_text_frame};
 
 impl Hub {
     /// What became of a record that came from here: to whoever waits for it, or to the device.
@@ -118,7 +116,12 @@ impl Hub {
     /// A conversation appeared in a session's list: told with its entry, then live right after
     /// its head. The entry stands at the event that caused it where the session can be given
     /// everything since.
-    pub(crate) async fn appeared(self: Rc<Self>, key: Key, conversation: ConversationId, cause: Seq) {
+    pub(crate) async fn appeared(
+        self: Rc<Self>,
+        key: Key,
+        conversation: ConversationId,
+        cause: Seq,
+    ) {
         if self.is_subscribed(key, conversation) {
             return;
         }

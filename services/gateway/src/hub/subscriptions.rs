@@ -34,7 +34,7 @@ impl Hub {
     }
 
     /// The same, asked again for as long as the session lives and the owner is silent.
-    pub(super) async fn entry_patiently(
+    pub(crate) async fn entry_patiently(
         &self,
         key: Key,
         conversation: ConversationId,

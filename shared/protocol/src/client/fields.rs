@@ -1,6 +1,6 @@
 //! Fields that refuse nonsense with a sentence: ids, sequences, lists of users, nullable values.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, str::FromStr};
 
 use harkara_domain::{
     ClientId, ConversationId, DeviceId, Kind, Role, Seq, SessionId, UserId, limits,
@@ -97,6 +97,80 @@ impl<'de> Deserialize<'de> for Users {
         }
         Ok(Self(users))
     }
+}
+
+/// `limit`: any integer that fits 64 bits, or null; larger ones saturate, since the server takes
+/// what is above its maximum as the maximum.
+pub(crate) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    struct Visitor;
+    impl<'de> de::Visitor<'de> for Visitor {
+        type Value = Option<i64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an integer")
+        }
+
+        fn visit_i64<E: de::Error>(self, n: i64) -> Result<Option<i64>, E> {
+            Ok(Some(n))
+        }
+
+        fn visit_u64<E: de::Error>(self, n: u64) -> Result<Option<i64>, E> {
+            Ok(Some(i64::try_from(n).unwrap_or(i64::MAX)))
+        }
+
+        fn visit_none<E: de::Error>(self) -> Result<Option<i64>, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Option<i64>, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Option<i64>, D::Error> {
+            d.deserialize_i64(self)
+        }
+    }
+    deserializer.deserialize_option(Visitor)
+}
+
+type Cursors = BTreeMap<Id<ConversationId>, SeqNo>;
+
+/// `cursors`: a conversation that is named twice (also in another case) is refused, since one of
+/// the two would be dropped without a word.
+pub(crate) fn cursors<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cursors>, D::Error> {
+    struct Visitor;
+    impl<'de> de::Visitor<'de> for Visitor {
+        type Value = Option<Cursors>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of conversation ids and sequences")
+        }
+
+        fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+            d.deserialize_map(self)
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut cursors = Cursors::new();
+            while let Some((id, seq)) = map.next_entry::<Id<ConversationId>, SeqNo>()? {
+                if cursors.insert(id, seq).is_some() {
+                    return Err(de::Error::custom(format_args!("{} stands there twice", id.0)));
+                }
+            }
+            Ok(Some(cursors))
+        }
+    }
+    deserializer.deserialize_option(Visitor)
 }
 
 /// A conversation's kind as its word.

@@ -6,7 +6,7 @@ use harkara_domain::{ClientId, ConversationId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::fields::{Id, SeqNo, Users, WireKind, WireRole};
+use super::fields::{Id, SeqNo, Users, WireKind, WireRole, cursors, limit};
 
 /// `session.start`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct SessionStart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Per conversation the last sequence the client has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cursors", skip_serializing_if = "Option::is_none")]
     pub cursors: Option<BTreeMap<Id<ConversationId>, SeqNo>>,
 }
 
@@ -32,7 +32,7 @@ pub struct UsersFind {
     /// Beginning of the name, in any case.
     pub prefix: String,
     /// How many at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "limit", skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
 }
 
@@ -64,7 +64,7 @@ pub struct ConversationList {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Id<ConversationId>>,
     /// How many at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "limit", skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
 }
 
@@ -136,7 +136,7 @@ pub struct MembersList {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Id<UserId>>,
     /// How many at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "limit", skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
 }
 
@@ -166,7 +166,7 @@ pub struct TimelineRead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<SeqNo>,
     /// How many at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "limit", skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
 }
 
