@@ -17,6 +17,12 @@ pub struct Problem {
     pub right: String,
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.key, self.right)
+    }
+}
+
 impl Problem {
     /// A problem with a key.
     #[must_use]
