@@ -14,8 +14,8 @@ pub struct BuildInfo {
     pub git: &'static str,
     /// The compiler, as `rustc --version` prints it.
     pub rustc: &'static str,
-    /// `debug` or `release`.
-    pub profile: &'static str,
+    /// All of it in one line: `0.1.0 (4f2c1ab, rustc 1.95.0 (…))`.
+    pub text: &'static str,
 }
 
 /// What this binary was built from.
@@ -23,12 +23,16 @@ pub struct BuildInfo {
 pub const fn build_info() -> BuildInfo {
     BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
-        git: match option_env!("BUILD_GIT_HASH") {
-            Some(hash) => hash,
-            None => "unknown",
-        },
+        git: env!("BUILD_GIT_HASH"),
         rustc: env!("BUILD_RUSTC"),
-        profile: if cfg!(debug_assertions) { "debug" } else { "release" },
+        text: concat!(
+            env!("CARGO_PKG_VERSION"),
+            " (",
+            env!("BUILD_GIT_HASH"),
+            ", ",
+            env!("BUILD_RUSTC"),
+            ")"
+        ),
     }
 }
 

@@ -128,6 +128,17 @@ fn read_file(path: &Path) -> Result<Layer, SettingsError> {
     Ok(Layer { origin: format!("file {}", path.display()), dict })
 }
 
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// The dotted key.
+    pub key: String,
+    /// The value as TOML; absent where it is not set.
+    pub value: Option<String>,
+    /// Where it came from.
+    pub origin: String,
+}
+
 /// Merged settings, each value with its origin.
 #[derive(Debug, Clone)]
 pub struct Loaded<T> {
@@ -142,7 +153,7 @@ impl<T> Loaded<T> {
     /// `flag --NAME`.
     #[must_use]
     pub fn origin(&self, key: &str) -> String {
-        let tag = self.tree.find_ref(key).map_or(Tag::Default, Value::tag);
+        let tag = problem::descend(&self.tree, key).map_or(Tag::Default, Value::tag);
         origin_of(&self.figment, tag)
     }
 
@@ -163,10 +174,16 @@ impl<T> Loaded<T> {
             return Ok(());
         }
         let told = |problem: &Problem| {
-            let value = self.tree.find_ref(&problem.key);
+            let value = problem::descend(&self.tree, &problem.key);
             problem::sentence(&problem.key, value, &self.origin(&problem.key), &problem.right)
         };
         Err(SettingsError { problems: problems.iter().map(told).collect() })
+    }
+
+    /// Every setting in alphabetical order, secrets hidden.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<Leaf> {
+        print::leaves(&self.tree, &|tag| origin_of(&self.figment, tag))
     }
 
     /// The settings as TOML, each value with its origin as a comment, secrets hidden.

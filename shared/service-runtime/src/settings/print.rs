@@ -1,10 +1,8 @@
 //! Settings as TOML that can be read back, each value with its origin. Secrets never appear.
 
-use std::fmt::Write as _;
-
 use figment::value::{Num, Tag, Value};
 
-use super::problem::distance;
+use super::{Leaf, problem::distance};
 
 /// What is printed for a secret.
 const HIDDEN: &str = "<hidden>";
@@ -14,28 +12,45 @@ const SECRET_KEYS: [&str; 3] = ["secret", "password", "token"];
 
 /// The whole tree: plain keys first, then a section for each table.
 pub(super) fn toml(tree: &Value, origin: &dyn Fn(Tag) -> String) -> String {
+    let mut leaves = leaves(tree, origin);
+    leaves.sort_by_key(|leaf| split(&leaf.key).0.map(str::to_owned));
     let mut out = String::new();
-    table(&mut out, "", tree, origin);
+    let mut open = None;
+    for leaf in &leaves {
+        let (section, name) = split(&leaf.key);
+        if let Some(section) = section.filter(|_| section != open) {
+            out.push_str(&format!("\n[{section}]\n"));
+            open = Some(section);
+        }
+        out.push_str(&match &leaf.value {
+            Some(value) => format!("{name} = {value} # {}\n", leaf.origin),
+            None => format!("# {name} is not set\n"),
+        });
+    }
     out
 }
 
-fn table(out: &mut String, above: &str, value: &Value, origin: &dyn Fn(Tag) -> String) {
-    let Some(dict) = value.as_dict() else { return };
-    let is_table = |value: &&Value| matches!(value, Value::Dict(..));
-    if !above.is_empty() && !dict.values().all(|value| is_table(&value)) {
-        let _ = writeln!(out, "\n[{above}]");
-    }
-    for (name, value) in dict.iter().filter(|(_, value)| !is_table(value)) {
-        let from = origin(value.tag());
-        // Writing to a String cannot fail.
-        let _ = match value {
-            Value::Empty(..) => writeln!(out, "# {name} is not set"),
-            value => writeln!(out, "{name} = {} # {from}", inline(name, value)),
-        };
-    }
-    for (name, value) in dict.iter().filter(|(_, value)| is_table(value)) {
+/// Section and name of a dotted key.
+fn split(key: &str) -> (Option<&str>, &str) {
+    key.rsplit_once('.').map_or((None, key), |(section, name)| (Some(section), name))
+}
+
+/// Every value that is no table, by its dotted key.
+pub(super) fn leaves(tree: &Value, origin: &dyn Fn(Tag) -> String) -> Vec<Leaf> {
+    let mut found = Vec::new();
+    walk("", tree, origin, &mut found);
+    found
+}
+
+fn walk(above: &str, value: &Value, origin: &dyn Fn(Tag) -> String, found: &mut Vec<Leaf>) {
+    for (name, value) in value.as_dict().into_iter().flatten() {
         let key = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
-        table(out, &key, value, origin);
+        if matches!(value, Value::Dict(..)) {
+            walk(&key, value, origin, found);
+        } else {
+            let shown = plain(name, value).map(|value| value.to_string());
+            found.push(Leaf { key, value: shown, origin: origin(value.tag()) });
+        }
     }
 }
 

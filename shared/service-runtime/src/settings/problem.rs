@@ -17,6 +17,12 @@ pub struct Problem {
     pub right: String,
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.key, self.right)
+    }
+}
+
 impl Problem {
     /// A problem with a key.
     #[must_use]
@@ -137,13 +143,13 @@ pub(super) fn bad_value(tree: &Value, error: figment::Error) -> SettingsError {
         }
         other => other.to_string(),
     };
-    let value = descend(tree, &error.path);
+    let value = descend(tree, &key);
     SettingsError { problems: vec![sentence(&key, value, origin, &right)] }
 }
 
-/// The value at a path, through arrays as well.
-fn descend<'a>(tree: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(tree, |value, name| match value {
+/// The value of a dotted key, through arrays as well.
+pub(super) fn descend<'a>(tree: &'a Value, key: &str) -> Option<&'a Value> {
+    key.split('.').try_fold(tree, |value, name| match value {
         Value::Dict(_, dict) => dict.get(name),
         Value::Array(_, items) => items.get(name.parse::<usize>().ok()?),
         _ => None,
