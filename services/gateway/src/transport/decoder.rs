@@ -195,3 +195,6 @@ fn length(short: u8, mut rest: &[u8]) -> Result<Option<u64>, Violation> {
         short => Ok(Some(u64::from(short))),
     }
 }
+
+#[cfg(test)]
+mod tests;

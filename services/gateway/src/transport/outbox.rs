@@ -128,6 +128,8 @@ pub(super) struct Outbox {
     pong_next: RefCell<Option<Bytes>>,
     waker: RefCell<Option<Waker>>,
     low_mark: Cell<Option<usize>>,
+    /// The low mark was reached and the session has not heard of it.
+    pub(super) drained: Cell<bool>,
     /// Close code sent, 0 for none.
     closing: Cell<u16>,
     pub(super) gone: Cell<bool>,
@@ -148,6 +150,7 @@ impl Outbox {
             pong_next: RefCell::default(),
             waker: RefCell::default(),
             low_mark: Cell::new(None),
+            drained: Cell::new(false),
             closing: Cell::new(0),
             gone: Cell::new(false),
             reset: Cell::new(false),
@@ -254,17 +257,14 @@ impl Outbox {
         self.queued.get() == 0
     }
 
-    /// Whether the session asked for this level; asks only once.
-    pub(super) fn take_drained(&self) -> bool {
-        let hit = self.is_below();
+    /// Notes once that what is queued fell to the level the session asked for.
+    pub(super) fn note_drained(&self) -> bool {
+        let hit = self.low_mark.get().is_some_and(|mark| self.queued.get() <= mark);
         if hit {
             self.low_mark.set(None);
+            self.drained.set(true);
         }
         hit
-    }
-
-    pub(super) fn is_below(&self) -> bool {
-        self.low_mark.get().is_some_and(|mark| self.queued.get() <= mark)
     }
 
     /// Wakes the pump, unless it is the one that is calling and will write anyway.

@@ -49,7 +49,7 @@ where
     }
 
     fn turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        loop {
+        for repeated in [false, true] {
             self.poll_actor(context);
             if self.outbox.reset.get() || self.outbox.is_overfull() {
                 return self.reset();
@@ -57,8 +57,13 @@ where
             if self.outbox.gone.get() || self.flush(context).is_err() {
                 return Poll::Ready(());
             }
-            if self.actor.is_none() || !(self.outbox.take_again() || self.outbox.is_below()) {
+            // What the actor asked for, or waits to hear, may concern what was polled before.
+            if !(self.outbox.note_drained() | self.outbox.take_again()) {
                 break;
+            }
+            if repeated {
+                // Other sessions of the thread come first.
+                context.waker().wake_by_ref();
             }
         }
         if self.outbox.is_closing() { self.finish(context) } else { Poll::Pending }

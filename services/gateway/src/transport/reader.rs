@@ -83,7 +83,7 @@ impl<Io: Socket> Stream for Reader<Io> {
             if this.outbox.is_over() {
                 return Poll::Ready(None);
             }
-            if this.outbox.take_drained() {
+            if this.outbox.drained.take() {
                 return Poll::Ready(Some(Inbound::Drained));
             }
             if this.outbox.paused.get() {

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use harkara_gateway::{http::ServerConfig, transport::Limits};
+use harkara_gateway::{
+    http::ServerConfig,
+    transport::{Limits, SocketOptions},
+};
 
 use crate::{
     client::{Client, End, PING, PONG, TEXT, frame},
@@ -53,6 +56,17 @@ fn a_close_that_can_not_be_flushed_is_a_reset_in_two_seconds() {
     });
     assert_eq!(error.unwrap().kind(), std::io::ErrorKind::ConnectionReset);
     assert!(clock.elapsed_ns() - before < 4_000_000_000);
+}
+
+#[test]
+fn the_kernel_cuts_a_client_that_never_reads() {
+    let user_timeout = std::time::Duration::from_secs(1);
+    let socket = SocketOptions { user_timeout, ..SocketOptions::default() };
+    let server = start_with(ServerConfig { socket, ..config() });
+    let mut client = Client::open_narrow(server.address);
+    client.text("!fill 500");
+    server.until_stopped(1);
+    assert_eq!(server.probe.events(), ["start none"]);
 }
 
 #[test]
