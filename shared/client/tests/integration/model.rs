@@ -51,11 +51,6 @@ impl Session {
         Self { user, device, started: false, pushed, queue }
     }
 
-    /// Is the next answer of the model about a session that was started?
-    pub(crate) fn is_started(&self) -> bool {
-        self.started
-    }
-
     fn say(&mut self, frame: bytes::Bytes) {
         self.queue.push(String::from_utf8(frame.to_vec()).unwrap());
     }
