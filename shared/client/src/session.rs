@@ -14,6 +14,9 @@ pub(crate) mod requests;
 pub(crate) mod state;
 pub(crate) mod timeline;
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::value::RawValue;
 
 use crate::{
