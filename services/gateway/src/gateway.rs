@@ -59,7 +59,6 @@ impl Gateway {
             config: config.clone(),
             store: Arc::clone(&engines.store),
             clock: clock.clone(),
-            entropy: entropy.clone(),
             metrics: metrics.clone(),
             partitions: engines.log.partitions(),
             endpoint: (endpoint, link),

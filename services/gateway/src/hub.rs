@@ -25,7 +25,7 @@ use harkara_engine::{
     Down, EndpointId, GatewayLink, Store, Up,
     link::{Answer, Outcome, Unreachable},
 };
-use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
+use harkara_service_runtime::clock::SharedClock;
 use slab::Slab;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -47,7 +47,6 @@ pub struct Hub {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: SharedClock,
-    pub(crate) entropy: SharedEntropy,
     pub(crate) metrics: Metrics,
     link: Arc<dyn GatewayLink>,
     endpoint: EndpointId,
@@ -83,8 +82,6 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// For deadlines and figures.
     pub clock: SharedClock,
-    /// For jitter and ids.
-    pub entropy: SharedEntropy,
     /// What is counted.
     pub metrics: Metrics,
     /// How many partitions the log has.
@@ -102,7 +99,6 @@ impl Hub {
             config: parts.config,
             store: parts.store,
             clock: parts.clock,
-            entropy: parts.entropy,
             metrics: parts.metrics,
             link,
             endpoint,

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn standalone(flags: ServerArgs) -> ExitCode {
-    let settings = match Settings::load(&flags.sources()) {
+    let mut settings = match Settings::load(&flags.sources()) {
         Ok(loaded) => loaded.value,
         Err(error) => return fatal(Exit::Settings, &error),
     };
@@ -45,7 +45,8 @@ fn standalone(flags: ServerArgs) -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return fatal(Exit::Settings, &error),
     };
-    process::raise_open_files();
+    let open_files = process::raise_open_files();
+    settings.gateway.connections_max = settings.gateway.connections_allowed(open_files);
     process::register_metrics();
     let ended = actix::System::new().block_on(standalone::run(settings, &telemetry));
     telemetry.shutdown();

@@ -223,12 +223,13 @@ mod tests {
                         seen.0.insert(key, (at, Vec::new()));
                         feed.advance(key, at);
                     }
-                    Op::CatchUp(key) => if let Some(place) = feed.place(key) {
-                        if let Some((after, until)) = feed.advance(key, place.at) {
+                    Op::CatchUp(key) => {
+                        let at = feed.place(key).map(|place| place.at);
+                        if let Some((after, until)) = at.and_then(|at| feed.advance(key, at)) {
                             (after + 1..=until).for_each(|seq| seen.see(key, seq));
                             feed.advance(key, until);
                         }
-                    },
+                    }
                     Op::Leave(key) => { feed.leave(key); seen.0.remove(&key); }
                 }
             }

@@ -1,0 +1,9 @@
+//! Tests of the fanout: the conversation's state machine by itself, then partitions on the
+//! embedded engines.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod histories;
+mod partition;
+mod rules;
+mod support;
