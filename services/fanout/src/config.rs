@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroUsize, thread};
 
-use harkara_service_runtime::HumanDuration;
+use harkara_service_runtime::{HumanDuration, settings::Problem};
 use serde::{Deserialize, Serialize};
 
 /// Settings of one fanout. Unknown keys are refused.
@@ -62,5 +62,43 @@ impl Config {
             0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
             workers => workers,
         }
+    }
+
+    /// What fanout could not work with; keys below `fanout`.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let counts = [
+            ("batch_records_max", self.batch_records_max, 1),
+            ("conversation_batch_max", self.conversation_batch_max, 1),
+            ("in_flight_records_max", self.in_flight_records_max, self.batch_records_max),
+            ("hot_conversations_max", self.hot_conversations_max, 1),
+        ];
+        let durations = [
+            ("passivate_after", self.passivate_after),
+            ("store_retry_min", self.store_retry_min),
+            ("cursor_flush", self.cursor_flush),
+        ];
+        let mut problems = Vec::new();
+        let mut wrong = |key: &str, right: String| {
+            problems.push(Problem::new(format!("fanout.{key}"), right));
+        };
+        for (key, value, least) in counts {
+            if value < least {
+                wrong(key, format!("must be {least} or more"));
+            }
+        }
+        for (key, value) in durations {
+            if value.as_millis() == 0 {
+                wrong(key, "must be 1ms or more".into());
+            }
+        }
+        if self.snapshot_every == 0 {
+            wrong("snapshot_every", "must be 1 or more".into());
+        }
+        if self.store_retry_max < self.store_retry_min {
+            let least = self.store_retry_min;
+            wrong("store_retry_max", format!("must be store_retry_min, {least}, or more"));
+        }
+        problems
     }
 }

@@ -4,8 +4,8 @@
 
 pub mod decide;
 pub mod evolve;
-mod members;
 pub mod load;
+mod members;
 pub mod slot;
 pub mod view;
 pub mod window;

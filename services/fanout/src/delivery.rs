@@ -4,10 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use harkara_domain::{ConversationId, Epoch, Partition, UserId};
-use harkara_engine::{
-    Down, EndpointId, WorkerLink,
-    link::What,
-};
+use harkara_engine::{Down, EndpointId, WorkerLink, link::What};
 
 #[derive(Debug)]
 struct Listener {
@@ -42,7 +39,12 @@ impl Delivery {
     }
 
     /// Users of an endpoint no longer listen.
-    pub fn unsubscribe(&mut self, conversation: ConversationId, from: EndpointId, users: &[UserId]) {
+    pub fn unsubscribe(
+        &mut self,
+        conversation: ConversationId,
+        from: EndpointId,
+        users: &[UserId],
+    ) {
         self.remove(conversation, users, |endpoint| endpoint == from);
     }
 

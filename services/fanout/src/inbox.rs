@@ -24,9 +24,7 @@ pub fn memberships(
         Body::Updated { .. } | Body::RoleSet { .. } | Body::Message { .. } => (Vec::new(), false),
     };
     let cause = event.seq;
-    users
-        .into_iter()
-        .map(move |user| Membership { tenant, user, conversation, present, cause })
+    users.into_iter().map(move |user| Membership { tenant, user, conversation, present, cause })
 }
 
 /// The record that tells a user's inbox of a changed row. Its client id is derived from the

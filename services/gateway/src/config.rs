@@ -3,7 +3,8 @@
 
 use std::{num::NonZeroUsize, thread};
 
-use harkara_service_runtime::HumanDuration;
+use harkara_domain::limits::CONTENT_BYTES_MAX;
+use harkara_service_runtime::{HumanDuration, settings::Problem};
 use serde::{Deserialize, Serialize};
 
 /// Settings of one gateway. Unknown keys are refused.
@@ -13,8 +14,8 @@ pub struct Config {
     /// Threads that drive sockets and sessions; 0 is one per available core. A session lives on
     /// one of them from its upgrade to its end. Read it through [`Config::worker_threads`].
     pub workers: usize,
-    /// Origins (`https://chat.example.org`) that browsers may connect from. Empty: any, which is
-    /// safe because the token never travels in a cookie.
+    /// Origins (`https://chat.example.org`) whose pages may connect, or `*` for all. Empty: pages
+    /// of the same host, and pages on this machine for clients on this machine.
     pub origins: Vec<String>,
     /// Sockets at once. 100,000 × (4 KiB of ours + 5 KiB of the kernel's) = 0.9 GiB. Bounded by
     /// the limit on open files as well: each socket is one.
@@ -101,5 +102,87 @@ impl Config {
             0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
             workers => workers,
         }
+    }
+
+    /// Sockets at once in a process that may open so many files: the setting, or what remains of
+    /// the files after 512 for the engines, the listeners and the log.
+    #[must_use]
+    pub fn connections_allowed(&self, open_files: u64) -> usize {
+        let sockets = usize::try_from(open_files).unwrap_or(usize::MAX).saturating_sub(512);
+        self.connections_max.min(sockets.max(1))
+    }
+
+    /// What the gateway could not work with; keys below `gateway`.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let frame_least = 2 * CONTENT_BYTES_MAX;
+        let counts = [
+            ("connections_max", self.connections_max, 1),
+            ("frame_bytes_max", self.frame_bytes_max, frame_least),
+            ("requests_in_flight_max", self.requests_in_flight_max, 1),
+            ("outbound_soft_bytes", self.outbound_soft_bytes, self.frame_bytes_max),
+            ("conversations_per_page_max", self.conversations_per_page_max, 1),
+            ("catch_up_events_max", self.catch_up_events_max, 1),
+            ("send_buffer_bytes", self.send_buffer_bytes, 4_096),
+        ];
+        let durations = [
+            ("session_start_timeout", self.session_start_timeout),
+            ("heartbeat", self.heartbeat),
+            ("outcome_timeout", self.outcome_timeout),
+            ("owner_timeout", self.owner_timeout),
+            ("tcp_user_timeout", self.tcp_user_timeout),
+            ("handshake_timeout", self.handshake_timeout),
+        ];
+        let mut problems = Vec::new();
+        let mut wrong = |key: &str, right: String| {
+            problems.push(Problem::new(format!("gateway.{key}"), right));
+        };
+        for (key, value, least) in counts {
+            if value < least {
+                wrong(key, format!("must be {least} or more"));
+            }
+        }
+        for (key, value) in durations {
+            if value.as_millis() == 0 {
+                wrong(key, "must be 1ms or more".into());
+            }
+        }
+        if self.outbound_hard_bytes <= self.outbound_soft_bytes {
+            let soft = self.outbound_soft_bytes;
+            wrong("outbound_hard_bytes", format!("must be above outbound_soft_bytes, {soft}"));
+        }
+        if self.sends_burst == 0 {
+            wrong("sends_burst", "must be 1 or more".into());
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_fit_together_and_bad_ones_are_named() {
+        assert_eq!(Config::default().problems(), []);
+        let bad = Config {
+            outbound_soft_bytes: 1,
+            heartbeat: HumanDuration::from_millis(0),
+            sends_burst: 0,
+            ..Config::default()
+        };
+        let keys: Vec<_> = bad.problems().into_iter().map(|problem| problem.key).collect();
+        assert_eq!(
+            keys,
+            ["gateway.outbound_soft_bytes", "gateway.heartbeat", "gateway.sends_burst"]
+        );
+    }
+
+    #[test]
+    fn open_files_bound_connections() {
+        let config = Config::default();
+        assert_eq!(config.connections_allowed(u64::MAX), 100_000);
+        assert_eq!(config.connections_allowed(20_000), 19_488);
+        assert_eq!(config.connections_allowed(10), 1);
     }
 }

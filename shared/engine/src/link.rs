@@ -44,7 +44,7 @@ pub enum Up {
     Unsubscribe {
         /// Which conversation, or inbox.
         conversation: ConversationId,
-        /// For whom.
+        /// For whom; for nobody of the endpoint where empty.
         users: Vec<UserId>,
     },
     /// Somebody has read up to here. Answered by [`Down::Answer`].

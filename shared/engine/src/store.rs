@@ -85,6 +85,14 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Membership>, StoreError>;
 
+    /// The row of one conversation in a user's list, present or not any more.
+    async fn membership(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<Membership>, StoreError>;
+
     /// Moves read cursors forward; one that would go back changes nothing.
     async fn advance(
         &self,

@@ -195,14 +195,14 @@ pub fn encode_event(conversation: ConversationId, event: &Event) -> Bytes {
     encode(&EventFrame { jsonrpc: "2.0", method: "event", params: &params })
 }
 
+/// A piece of JSON that is ready to be put into an answer.
+pub type Item = Box<RawValue>;
+
 /// An event as an item of `timeline.read`.
 ///
 /// # Errors
 /// When the stored content is no JSON, which only damage can cause.
-pub fn event_item(
-    conversation: ConversationId,
-    event: &Event,
-) -> Result<Box<RawValue>, serde_json::Error> {
+pub fn event_item(conversation: ConversationId, event: &Event) -> Result<Item, serde_json::Error> {
     serde_json::value::to_raw_value(&EventParams::new(conversation, event))
 }
 

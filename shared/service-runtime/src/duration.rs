@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// What a setting of this type takes, for error messages and the documents.
 pub const EXPECTED: &str = "a length of time such as \"250ms\", \"30s\", \"5m\" or \"7days\"";
 
+const SECS_PER_DAY: u64 = 24 * 3_600;
+
 /// A [`Duration`] that reads and prints as humantime text (`1h 30m`), never as a bare number, so
 /// that nobody has to guess a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +48,15 @@ impl From<HumanDuration> for Duration {
 
 impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        // humantime would count months of 30.44 days: 90days would print as a riddle.
+        let days = self.0.as_secs() / SECS_PER_DAY;
+        let rest = self.0.saturating_sub(Duration::from_secs(days * SECS_PER_DAY));
+        match days {
+            0 => return humantime::format_duration(rest).fmt(f),
+            1 => f.write_str("1day")?,
+            days => write!(f, "{days}days")?,
+        }
+        if rest.is_zero() { Ok(()) } else { write!(f, " {}", humantime::format_duration(rest)) }
     }
 }
 
@@ -93,7 +103,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for text in ["50ms", "30s", "5m", "7days", "1h 30m"] {
+        for text in ["50ms", "30s", "5m", "1day 2h", "7days", "90days", "1h 30m", "0s"] {
             let length: HumanDuration = text.parse().unwrap();
             assert_eq!(length.to_string(), text);
         }

@@ -6,6 +6,11 @@
 pub mod clock;
 pub mod duration;
 pub mod entropy;
+pub mod lifecycle;
+pub mod process;
 pub mod settings;
+pub mod steps;
+pub mod telemetry;
 
 pub use duration::HumanDuration;
+pub use steps::{Step, Steps};

@@ -94,8 +94,7 @@ fn body(state: &mut State, event: &Event) {
 
 /// A new member sees the event that made them one, and nothing before it. They have read nothing.
 fn join(state: &mut State, event: &Event, user: UserId, role: Role) {
-    let member =
-        Member { role, from: event.seq, sent: event.seq - 1, sent_ordinal: event.ordinal };
+    let member = Member { role, from: event.seq, sent: event.seq - 1, sent_ordinal: event.ordinal };
     state.members.insert(user, member);
 }
 

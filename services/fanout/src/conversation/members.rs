@@ -83,11 +83,7 @@ pub(super) fn set_role(
     Ok(Body::RoleSet { users, role })
 }
 
-pub(super) fn leave(
-    state: &State,
-    sender_id: UserId,
-    sender: &Member,
-) -> Result<Body, RejectCode> {
+pub(super) fn leave(state: &State, sender_id: UserId, sender: &Member) -> Result<Body, RejectCode> {
     not_direct(state)?;
     let others = || state.members.iter().filter(|(id, _)| **id != sender_id);
     let needs_owner = sender.role == Role::Owner && !others().any(|(_, m)| m.role == Role::Owner);

@@ -112,6 +112,12 @@ impl Slot {
         room
     }
 
+    /// Do questions wait?
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        !self.asks.is_empty()
+    }
+
     /// What to do next.
     #[must_use]
     pub fn next(&self) -> Next {

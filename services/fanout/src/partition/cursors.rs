@@ -1,0 +1,92 @@
+//! Read cursors: they only move forward, are written in coalesced batches, and answered and told
+//! when written (architecture D9).
+
+use std::{collections::HashMap, sync::Arc};
+
+use actix::prelude::*;
+use harkara_domain::{ConversationId, Cursor, UserId};
+use harkara_engine::{
+    EndpointId,
+    link::{Answer, What},
+};
+
+use super::actor::PartitionActor;
+
+/// Who waits for a cursor to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiter {
+    pub(super) from: EndpointId,
+    pub(super) request: u64,
+}
+
+type Moves = HashMap<ConversationId, HashMap<UserId, (Cursor, Vec<Waiter>)>>;
+
+/// Cursors that moved and aren't written yet. Bounded by the requests in flight of all sessions.
+#[derive(Debug, Default)]
+pub struct Cursors {
+    moved: Moves,
+    flushing: bool,
+}
+
+impl PartitionActor {
+    /// Takes in a moved cursor; it is written with the next batch.
+    pub(super) fn move_cursor(
+        &mut self,
+        conversation: ConversationId,
+        user: UserId,
+        cursor: Cursor,
+        waiter: Waiter,
+        ctx: &mut Context<Self>,
+    ) {
+        let users = self.cursors.moved.entry(conversation).or_default();
+        let (newest, waiters) = users.entry(user).or_default();
+        *newest = cursor.max(*newest);
+        waiters.push(waiter);
+        if !self.cursors.flushing {
+            self.cursors.flushing = true;
+            let pause = self.context.config.cursor_flush.into();
+            ctx.run_later(pause, Self::flush_cursors);
+        }
+    }
+
+    fn flush_cursors(&mut self, ctx: &mut Context<Self>) {
+        let moved = std::mem::take(&mut self.cursors.moved);
+        let (store, patience) = (Arc::clone(&self.context.store), self.patience.clone());
+        let writing = async move {
+            for (conversation, users) in &moved {
+                let cursors: Vec<_> = users.iter().map(|(user, (c, _))| (*user, *c)).collect();
+                let advance = || store.advance(*conversation, cursors.clone());
+                patience.store("write read cursors", advance).await;
+            }
+            moved
+        };
+        ctx.spawn(writing.into_actor(self).map(|written, actor, ctx| {
+            for (conversation, users) in written {
+                for (user, (cursor, waiters)) in users {
+                    actor.cursor_written(conversation, user, cursor, waiters);
+                }
+            }
+            actor.cursors.flushing = !actor.cursors.moved.is_empty();
+            if actor.cursors.flushing {
+                actor.flush_cursors(ctx);
+            }
+        }));
+    }
+
+    fn cursor_written(
+        &mut self,
+        conversation: ConversationId,
+        user: UserId,
+        cursor: Cursor,
+        waiters: Vec<Waiter>,
+    ) {
+        if let Some(ready) = self.slots.get_mut(&conversation).and_then(|slot| slot.ready_mut()) {
+            let known = ready.cursors.entry(user).or_default();
+            *known = cursor.max(*known);
+        }
+        for waiter in waiters {
+            self.reply(conversation, waiter.from, waiter.request, Answer::Advanced);
+        }
+        self.delivery.publish(conversation, What::Read { user, cursor });
+    }
+}

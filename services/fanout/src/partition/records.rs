@@ -1,0 +1,202 @@
+//! What the log brings: decoded, queued at their conversations, decided, written, told (steps 4
+//! to 7). Only a record whose work is durable counts as done.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use harkara_domain::{
+    Command, ConversationId, Event, Membership, Position, Record, command::RULES_VERSION,
+};
+use harkara_engine::{
+    EndpointId, Entry,
+    link::{Outcome, What},
+};
+use harkara_protocol::record::{self, DecodeError};
+use harkara_service_runtime::Step;
+
+use super::actor::PartitionActor;
+use crate::{
+    conversation::slot::{Decided, Planned, Work},
+    inbox,
+};
+
+/// Records in the order of the log.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Batch(pub Vec<Entry>);
+
+impl Handler<Batch> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, batch: Batch, ctx: &mut Self::Context) {
+        let now = self.context.clock.now_ms();
+        self.context.metrics.in_flight(i64::try_from(batch.0.len()).unwrap_or(0));
+        let mut touched = Vec::new();
+        for entry in batch.0 {
+            if self.stopped {
+                return;
+            }
+            let waited = now.saturating_sub(entry.at).saturating_mul(1_000_000);
+            self.context.metrics.step(Step::Consume, waited);
+            self.progress.begin(entry.offset);
+            match record::decode(&entry.record) {
+                Ok(record) if record.rules > RULES_VERSION => self.stop(&entry, "its rules"),
+                Ok(record) => touched.extend(self.take(&entry, record)),
+                Err(DecodeError::Newer { .. }) => self.stop(&entry, "its form"),
+                Err(DecodeError::Malformed(why)) => self.quarantine(&entry, &why),
+            }
+        }
+        touched.dedup();
+        for conversation in touched {
+            self.drive(conversation, ctx);
+        }
+        self.commit(ctx);
+    }
+}
+
+impl PartitionActor {
+    /// Queues a record at its conversation; what belongs to an inbox is only told.
+    fn take(&mut self, entry: &Entry, record: Record) -> Option<ConversationId> {
+        if let Command::Inbox { user, conversation, cause, present } = record.command {
+            let what = What::Inbox { user, conversation, cause, present };
+            self.delivery.publish(record.conversation, what);
+            self.finish(entry.offset);
+            return None;
+        }
+        let conversation = record.conversation;
+        let generation = self.context.log.generation();
+        let position = Position { generation, offset: entry.offset };
+        self.slot(conversation).push_work(Work { position, at: entry.at, record });
+        Some(conversation)
+    }
+
+    /// A newer version wrote this: going on would mean guessing (soundness S11, S12).
+    fn stop(&mut self, entry: &Entry, what: &str) {
+        tracing::error!(
+            partition = %self.partition, offset = entry.offset,
+            "partition stopped: a record is newer than this build by {what}; \
+             upgrade this worker, or roll back what wrote it"
+        );
+        self.stopped = true;
+        self.context.metrics.stopped(1);
+        self.permits.close();
+    }
+
+    /// Damaged or nonsense: put aside, the log keeps it for whoever wants to look.
+    fn quarantine(&mut self, entry: &Entry, why: &str) {
+        tracing::error!(
+            partition = %self.partition, offset = entry.offset, why,
+            "record put aside: it can't be decoded"
+        );
+        self.context.metrics.quarantined();
+        self.finish(entry.offset);
+    }
+
+    /// A record's work is durable.
+    fn finish(&mut self, offset: u64) {
+        self.progress.done(offset);
+        self.context.metrics.in_flight(-1);
+        if !self.permits.is_closed() {
+            self.permits.add_permits(1);
+        }
+    }
+
+    /// Decides what waits. True when something is being written now.
+    pub(super) fn plan(&mut self, conversation: ConversationId, ctx: &mut Context<Self>) -> bool {
+        let config = Arc::clone(&self.context.config);
+        let slot = self.slot(conversation);
+        let planned = slot.plan(config.conversation_batch_max, config.snapshot_every);
+        let Some(planned) = planned else { return false };
+        if !planned.writes() {
+            self.written(conversation, planned, ctx);
+            return false;
+        }
+        self.slot(conversation).begin();
+        self.write(conversation, planned, ctx);
+        true
+    }
+
+    fn write(&mut self, conversation: ConversationId, planned: Planned, ctx: &mut Context<Self>) {
+        let tenant = planned.decided.iter().map(|d| d.record.tenant).next();
+        let Some(tenant) = tenant else { return };
+        let (store, patience) = (Arc::clone(&self.context.store), self.patience.clone());
+        let start = self.context.clock.elapsed_ns();
+        let events = planned.step.events.len();
+        let writing = async move {
+            let write = || store.write(tenant, conversation, planned.step.clone());
+            patience.store("write events", write).await;
+            planned
+        };
+        let span = tracing::debug_span!("store", %conversation, events);
+        let writing = tracing::Instrument::instrument(writing, span);
+        ctx.spawn(writing.into_actor(self).map(move |planned, actor, ctx| {
+            let nanos = actor.context.clock.elapsed_ns().saturating_sub(start);
+            actor.context.metrics.step(Step::Store, nanos);
+            actor.slot(conversation).end();
+            actor.written(conversation, planned, ctx);
+            actor.drive(conversation, ctx);
+        }));
+    }
+
+    /// The step is durable: tell, and let the commit move. A record whose event changes lists is
+    /// done when the inboxes know.
+    fn written(&mut self, conversation: ConversationId, planned: Planned, ctx: &mut Context<Self>) {
+        let mut caused = Vec::new();
+        let mut waiting = Vec::new();
+        for decided in planned.decided {
+            self.tell(conversation, &decided);
+            match decided.event {
+                Some(event) if inbox::concerns(&event) => {
+                    waiting.push(decided.position.offset);
+                    let rows = inbox::memberships(event.tenant, conversation, &event);
+                    caused.extend(rows.map(|row| (row, Arc::clone(&event))));
+                }
+                _ => self.finish(decided.position.offset),
+            }
+        }
+        if waiting.is_empty() {
+            self.commit(ctx);
+        } else {
+            self.tell_inboxes(waiting, caused, ctx);
+        }
+    }
+
+    fn tell_inboxes(
+        &mut self,
+        waiting: Vec<u64>,
+        caused: Vec<(Membership, Arc<Event>)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (log, patience) = (Arc::clone(&self.context.log), self.patience.clone());
+        let telling = async move { patience.tell_inboxes(&log, &caused).await };
+        ctx.spawn(telling.into_actor(self).map(move |(), actor, ctx| {
+            waiting.iter().for_each(|offset| actor.finish(*offset));
+            actor.commit(ctx);
+        }));
+    }
+
+    fn tell(&mut self, conversation: ConversationId, decided: &Decided) {
+        if let Some(event) = &decided.event {
+            self.delivery.publish(conversation, What::Event(Arc::clone(event)));
+            self.delivery.expel(conversation, &inbox::gone(event));
+        }
+        let Some(outcome) = decided.outcome else { return };
+        self.context.metrics.decided(outcome_name(outcome), 1);
+        // A message's outcome is its event; everything else waits for its answer.
+        let is_message = matches!(decided.record.command, Command::Send { .. });
+        if is_message && matches!(outcome, Outcome::Applied(_)) {
+            return;
+        }
+        let (device, client_id) = (decided.record.device, decided.record.client_id);
+        let what = What::Outcome { device, client_id, outcome };
+        self.delivery.tell(EndpointId(decided.record.origin), conversation, what);
+    }
+}
+
+const fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied(_) => "applied",
+        Outcome::Settled(_) => "settled",
+        Outcome::Rejected(code) => code.word(),
+    }
+}

@@ -1,0 +1,146 @@
+//! The gateway of one worker thread: what its sessions share, and the decision over upgrades.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use harkara_domain::{Profile, SessionId, UserId};
+use harkara_engine::{Link, Log, Store};
+use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    Config,
+    auth::{Identity, Verifier},
+    hub::{Hub, Parts},
+    metrics::Metrics,
+    session::{Grant, SessionActor},
+    transport::{Refusal, Sessions, SocketHandle, Upgrade},
+};
+
+/// Names that a thread remembers to have stored: 10,000 × ~100 bytes = 1 MB.
+const NAMES_REMEMBERED: usize = 10_000;
+
+/// The engines a gateway works with.
+#[derive(Clone)]
+pub struct Engines {
+    /// The truth.
+    pub log: Arc<dyn Log>,
+    /// History.
+    pub store: Arc<dyn Store>,
+    /// To the owners of partitions.
+    pub link: Arc<dyn Link>,
+}
+
+/// What the sessions of one thread share.
+pub struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) hub: Rc<Hub>,
+    pub(crate) clock: SharedClock,
+    pub(crate) entropy: SharedEntropy,
+    pub(crate) metrics: Metrics,
+    verifier: Arc<Verifier>,
+    names: RefCell<HashMap<UserId, String>>,
+}
+
+impl Gateway {
+    /// Made on its thread; starts the thread's hub.
+    #[must_use]
+    pub fn start(
+        config: Config,
+        engines: Engines,
+        verifier: Arc<Verifier>,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Rc<Self> {
+        let (endpoint, link, frames) = engines.link.gateway();
+        let metrics = Metrics::default();
+        let hub = Rc::new(Hub::new(Parts {
+            config: config.clone(),
+            store: Arc::clone(&engines.store),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            metrics: metrics.clone(),
+            partitions: engines.log.partitions(),
+            endpoint: (endpoint, link),
+        }));
+        actix_rt::spawn(Rc::clone(&hub).run(frames));
+        Rc::new(Self {
+            config,
+            log: engines.log,
+            store: engines.store,
+            hub,
+            clock,
+            entropy,
+            metrics,
+            verifier,
+            names: RefCell::default(),
+        })
+    }
+
+    /// Verifies a token.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words for the client.
+    pub(crate) fn verify(&self, token: &str) -> Result<Identity, crate::auth::AuthError> {
+        self.verifier.verify(token, self.clock.now_ms())
+    }
+
+    pub(crate) fn new_session_id(&self) -> SessionId {
+        SessionId::from_uuid(self.entropy.uuid_v7(self.clock.now_ms()))
+    }
+
+    /// Keeps a user's name, if this thread has not just done so.
+    pub(crate) async fn keep_name(&self, identity: &Identity) {
+        let Identity { tenant, user, name: Some(name), .. } = identity else { return };
+        if self.names.borrow().get(user) == Some(name) {
+            return;
+        }
+        let at = self.clock.now_ms();
+        let profile = Profile { tenant: *tenant, user: *user, name: name.clone(), at };
+        match self.store.put_profile(profile).await {
+            Ok(()) => {
+                let mut names = self.names.borrow_mut();
+                if names.len() >= NAMES_REMEMBERED {
+                    names.clear();
+                }
+                names.insert(*user, name.clone());
+            }
+            Err(error) => tracing::warn!(%user, %error, "name not kept, next session tries again"),
+        }
+    }
+
+    /// Tells every session of this thread to come back later, then closes it.
+    pub(crate) fn go_away(&self, spread_ms: u64, reason: &str) {
+        for peer in self.hub.peers() {
+            let after = 500 + self.entropy.below(spread_ms);
+            peer.go_away(after, reason);
+        }
+    }
+}
+
+/// The gateway as the transport sees it.
+#[derive(Clone)]
+pub struct ThreadGateway(pub Rc<Gateway>);
+
+impl Sessions for ThreadGateway {
+    type Grant = Grant;
+    type Actor = SessionActor;
+
+    fn admit(&self, upgrade: &Upgrade) -> Result<Grant, Refusal> {
+        match &upgrade.bearer {
+            None => Ok(Grant(None)),
+            Some(token) => match self.0.verify(token.expose_secret()) {
+                Ok(identity) => Ok(Grant(Some(identity))),
+                Err(error) => {
+                    self.0.metrics.refused("unauthenticated");
+                    Err(Refusal::unauthenticated(error.to_string()))
+                }
+            },
+        }
+    }
+
+    fn start(&self, _: Upgrade, grant: Grant, socket: SocketHandle) -> SessionActor {
+        SessionActor::new(Rc::clone(&self.0), grant, socket)
+    }
+}

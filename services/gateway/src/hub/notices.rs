@@ -1,0 +1,189 @@
+//! What is told besides events: outcomes, read marks, typing, changes of lists.
+
+use std::rc::Rc;
+
+use harkara_domain::{ClientId, ConversationId, DeviceId, Entry, RejectCode, Seq, UserId};
+use harkara_engine::link::Outcome;
+use harkara_protocol::{
+    client::{
+        ErrorWord, Id, Notification, SeqNo, notifications::Change, replies::ConversationEntry,
+    },
+    json,
+};
+
+use super::{Hub, Key};
+use crate::{peer::Peer, transport::frames::encode_text_frame};
+
+impl Hub {
+    /// What became of a record that came from here: to whoever waits for it, or to the device.
+    pub(super) fn outcome(
+        &self,
+        conversation: ConversationId,
+        device: DeviceId,
+        client_id: ClientId,
+        outcome: Outcome,
+    ) {
+        let waiting = self.state.borrow_mut().outcomes.remove(&(device, client_id));
+        if let Some(waiting) = waiting {
+            for waiter in waiting {
+                let _ = waiter.send(outcome);
+            }
+            return;
+        }
+        let notification = match outcome {
+            // Its event says the same.
+            Outcome::Applied(_) => return,
+            Outcome::Settled(seq) => Notification::Settled {
+                conversation: Id(conversation),
+                client_id: Id(client_id),
+                seq: SeqNo(seq),
+            },
+            Outcome::Rejected(code) => Notification::Rejected {
+                conversation: Id(conversation),
+                client_id: Id(client_id),
+                code: error_word(code),
+                message: reject_message(code).to_owned(),
+            },
+        };
+        let frame = json::encode_notification(&notification);
+        for peer in self.peers().iter().filter(|peer| peer.device == device) {
+            peer.accepted_first(client_id);
+            peer.send_json(&frame);
+        }
+    }
+
+    /// Somebody has read up to here.
+    pub(super) fn read(&self, conversation: ConversationId, user: UserId, seq: Seq) {
+        let (conversation_id, user_id) = (Id(conversation), Id(user));
+        let notice =
+            Notification::Read { conversation: conversation_id, user: user_id, seq: SeqNo(seq) };
+        self.notify(conversation, &notice, |peer| self.has_room(peer));
+    }
+
+    /// Somebody is typing: not told to themselves, nor to whoever reads too slowly.
+    pub(super) fn typing(&self, conversation: ConversationId, user: UserId, active: bool) {
+        let notice =
+            Notification::Typing { conversation: Id(conversation), user: Id(user), active };
+        self.notify(conversation, &notice, |peer| peer.user != user && self.has_room(peer));
+    }
+
+    fn has_room(&self, peer: &Peer) -> bool {
+        let room = peer.outlet.queued_bytes() < self.config.outbound_soft_bytes;
+        if !room {
+            self.metrics.dropped();
+        }
+        room
+    }
+
+    fn notify(
+        &self,
+        conversation: ConversationId,
+        notice: &Notification<'_>,
+        to: impl Fn(&Peer) -> bool,
+    ) {
+        let state = self.state.borrow();
+        let Some(feed) = state.feeds.get(&conversation) else { return };
+        let frame = encode_text_frame(&json::encode_notification(notice));
+        for place in feed.places().iter().filter(|place| place.live) {
+            if let Some(local) = state.sessions.get(place.key)
+                && to(&local.peer)
+            {
+                local.peer.outlet.send(frame.clone());
+            }
+        }
+    }
+
+    /// A user's list changed.
+    pub(super) fn inbox(
+        self: &Rc<Self>,
+        inbox: ConversationId,
+        user: UserId,
+        conversation: ConversationId,
+        cause: Seq,
+        present: bool,
+    ) {
+        let keys = self.state.borrow().inboxes.get(&inbox).cloned().unwrap_or_default();
+        for key in keys {
+            if present {
+                actix_rt::spawn(Rc::clone(self).appeared(key, conversation, cause));
+            } else if let Some(peer) = self.peer(key).filter(|peer| peer.user == user) {
+                self.forget(key, conversation);
+                self.tell_change(&peer, conversation, Change::Removed, None);
+            }
+        }
+    }
+
+    /// A conversation appeared in a session's list: told with its entry, then live right after
+    /// its head. The entry stands at the event that caused it where the session can be given
+    /// everything since.
+    pub(crate) async fn appeared(
+        self: Rc<Self>,
+        key: Key,
+        conversation: ConversationId,
+        cause: Seq,
+    ) {
+        if self.is_subscribed(key, conversation) {
+            return;
+        }
+        let Some(mut entry) = self.entry_patiently(key, conversation).await else { return };
+        let Some(peer) = self.peer(key) else { return };
+        if self.is_subscribed(key, conversation) {
+            return;
+        }
+        let since = entry.head.saturating_sub(cause);
+        let few = usize::try_from(since).is_ok_and(|n| n <= self.config.catch_up_events_max);
+        if few && entry.read <= cause && entry.from <= cause {
+            entry.head = cause;
+            entry.unread = 0;
+        }
+        self.tell_change(&peer, conversation, Change::Added, Some(&entry));
+        self.follow(key, conversation, entry.from, entry.head);
+    }
+
+    /// Tells one session of a change in its list.
+    pub(crate) fn tell_change(
+        &self,
+        peer: &Peer,
+        conversation: ConversationId,
+        change: Change,
+        entry: Option<&Entry>,
+    ) {
+        let entry = ConversationEntry::new(conversation, entry, false);
+        let notice = Notification::Conversation { conversation: Id(conversation), change, entry };
+        peer.send_json(&json::encode_notification(&notice));
+    }
+}
+
+/// The protocol's word for a rejection.
+#[must_use]
+pub fn error_word(code: RejectCode) -> ErrorWord {
+    match code {
+        RejectCode::NotAMember => ErrorWord::NotAMember,
+        RejectCode::Forbidden => ErrorWord::Forbidden,
+        RejectCode::Conflict => ErrorWord::Conflict,
+        RejectCode::NotFound => ErrorWord::NotFound,
+        RejectCode::InvalidContent => ErrorWord::InvalidContent,
+        RejectCode::TooLarge => ErrorWord::TooLarge,
+        RejectCode::Unsupported => ErrorWord::Unsupported,
+    }
+}
+
+/// What was wrong, and what would be right.
+#[must_use]
+pub const fn reject_message(code: RejectCode) -> &'static str {
+    match code {
+        RejectCode::NotAMember => "you are not a member of this conversation",
+        RejectCode::Forbidden => "your role in this conversation does not allow this",
+        RejectCode::Conflict => {
+            "this client id was used for another request, or nothing would change: \
+             use a new client id for each request"
+        }
+        RejectCode::NotFound => "no such conversation, or none of these users is a member",
+        RejectCode::InvalidContent => {
+            "it refers to something that is not there: reply_to must be a sequence you can see, \
+             a direct conversation has exactly one other user and no title"
+        }
+        RejectCode::TooLarge => "a limit of the conversation is exceeded",
+        RejectCode::Unsupported => "this server does not support this yet",
+    }
+}

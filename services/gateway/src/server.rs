@@ -1,0 +1,107 @@
+//! Puts a gateway together: the client port with its worker threads, a hub on each, and leaving in
+//! good order (architecture D14).
+
+use std::{io, net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use actix_web::web;
+use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config, Engines, Gateway,
+    auth::Verifier,
+    gateway::ThreadGateway,
+    http::{self, ServerConfig},
+    transport::{Limits, SocketOptions},
+};
+
+/// What a gateway is made from.
+#[derive(Clone)]
+pub struct Parts {
+    /// Limits and timeouts.
+    pub config: Config,
+    /// What it works with.
+    pub engines: Engines,
+    /// Who may come in.
+    pub verifier: Arc<Verifier>,
+    /// For times and durations.
+    pub clock: SharedClock,
+    /// For ids, salts and jitter.
+    pub entropy: SharedEntropy,
+}
+
+/// A running gateway.
+pub struct Server {
+    http: http::Server,
+    leave: CancellationToken,
+    drain: Duration,
+}
+
+/// Serves clients on a bound listener; `rest` adds routes beside the WebSocket's.
+///
+/// # Errors
+/// The listener's, and those of threads that can't be started.
+pub async fn serve(
+    listener: TcpListener,
+    parts: Parts,
+    rest: impl Fn(&mut web::ServiceConfig) + Send + Clone + 'static,
+) -> io::Result<Server> {
+    let leave = CancellationToken::new();
+    let config = server_config(&parts.config);
+    let drain = parts.config.drain.into();
+    let (clock, leaving) = (parts.clock.clone(), leave.clone());
+    let make = move || {
+        let parts = parts.clone();
+        let spread_ms = parts.config.drain.as_millis();
+        let Parts { config, engines, verifier, clock, entropy } = parts;
+        let gateway = Gateway::start(config, engines, verifier, clock, entropy);
+        let (told, leaving) = (gateway.clone(), leaving.clone());
+        actix_rt::spawn(async move {
+            leaving.cancelled().await;
+            told.go_away(spread_ms, "the server restarts");
+        });
+        ThreadGateway(gateway)
+    };
+    let http = http::serve(listener, config, clock, make, rest).await?;
+    Ok(Server { http, leave, drain })
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.http.address()
+    }
+
+    /// Takes no more sessions, tells the open ones when to come back, and waits for them to be
+    /// gone. True when all went by themselves in time; the rest is cut off.
+    pub async fn stop(self) -> bool {
+        self.http.refuse_sessions();
+        self.leave.cancel();
+        let gone = tokio::time::timeout(self.drain, self.http.drained()).await.is_ok();
+        if let Err(error) = self.http.stop().await {
+            tracing::warn!(%error, "the client port did not end in good order");
+        }
+        gone
+    }
+}
+
+fn server_config(config: &Config) -> ServerConfig {
+    ServerConfig {
+        workers: NonZeroUsize::new(config.worker_threads()).unwrap_or(NonZeroUsize::MIN),
+        sessions_max: config.connections_max,
+        handshake_timeout: config.handshake_timeout.into(),
+        origins: config.origins.clone(),
+        socket: SocketOptions {
+            send_buffer_bytes: config.send_buffer_bytes,
+            user_timeout: config.tcp_user_timeout.into(),
+        },
+        limits: Limits {
+            frame_bytes_max: config.frame_bytes_max,
+            message_bytes_max: config.frame_bytes_max,
+            queued_bytes_max: config.outbound_hard_bytes,
+            ..Limits::default()
+        },
+        ..ServerConfig::default()
+    }
+}

@@ -1,0 +1,126 @@
+//! What the requests of one session share. Lives as long as the session's last request.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
+
+use harkara_domain::{ConversationId, Entry, Seq};
+use harkara_engine::link::Answer;
+use harkara_protocol::{
+    client::{ErrorWord, RequestId, RpcError},
+    json,
+};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use crate::{
+    gateway::Gateway,
+    hub::Key,
+    peer::Peer,
+    transport::{SocketHandle, frames::encode_text_frame},
+};
+
+/// One answer to a client.
+pub type Reply<T> = Result<T, RpcError>;
+
+/// How long a client should wait before it tries again what was `unavailable`.
+const RETRY_MS: u64 = 500;
+
+/// What the requests of one session share.
+pub struct Open {
+    pub gateway: Rc<Gateway>,
+    pub socket: SocketHandle,
+    /// There once the session is authenticated.
+    pub live: OnceCell<Live>,
+    /// When the last typing notice went out, per conversation.
+    pub typing: RefCell<HashMap<ConversationId, u64>>,
+    /// One page of history at a time: pages are the largest thing a session can ask for.
+    pub reads: Semaphore,
+    /// When the token's time is over.
+    pub expires_at_ms: Cell<u64>,
+}
+
+/// The part of a session that is somebody's.
+pub struct Live {
+    pub peer: Rc<Peer>,
+    pub key: Key,
+    pub inbox: ConversationId,
+}
+
+impl Open {
+    /// The authenticated part.
+    pub fn live(&self) -> Reply<&Live> {
+        let nobody = || RpcError::word(ErrorWord::Unauthenticated, "start the session first");
+        self.live.get().ok_or_else(nobody)
+    }
+
+    /// Answers a request.
+    pub fn reply<T: Serialize>(&self, id: &RequestId, reply: Reply<T>) {
+        match reply {
+            Ok(result) => {
+                self.socket.send(encode_text_frame(&json::encode_result(id, &result)));
+            }
+            Err(error) => self.refuse(Some(id), &error),
+        }
+    }
+
+    /// Answers with an error.
+    pub fn refuse(&self, id: Option<&RequestId>, error: &RpcError) {
+        self.gateway.metrics.refused(error_name(error));
+        self.socket.send(encode_text_frame(&json::encode_error(id, error)));
+    }
+
+    /// What the owner confirmed of a conversation to this session, or confirms now: the first
+    /// sequence that may be seen, and the head. Only members get it (S4).
+    pub async fn access(&self, conversation: ConversationId) -> Reply<(Seq, Seq)> {
+        let live = self.live()?;
+        let hub = &self.gateway.hub;
+        if let Some(known) = hub.access(live.key, conversation) {
+            return Ok(known);
+        }
+        let entry = self.entry(conversation).await?;
+        Ok((entry.from, entry.head))
+    }
+
+    /// The user's entry, as the owner sees it now.
+    pub async fn entry(&self, conversation: ConversationId) -> Reply<Entry> {
+        let live = self.live()?;
+        match self.gateway.hub.ask_entry(conversation, live.peer.user).await {
+            Ok(Answer::Entry(entry)) => Ok(entry),
+            Ok(_) => Err(no_such_conversation()),
+            Err(_) => Err(unavailable("the conversation's owner can't be reached")),
+        }
+    }
+}
+
+/// Exactly the same for what isn't there and for what isn't yours.
+pub fn no_such_conversation() -> RpcError {
+    RpcError::word(ErrorWord::NotFound, "no such conversation")
+}
+
+/// Not now; try again.
+pub fn unavailable(why: &str) -> RpcError {
+    let message = format!("{why}: try again");
+    RpcError::word(ErrorWord::Unavailable, message).retry_after_ms(RETRY_MS)
+}
+
+/// `limit` as a number from 1 to `most`; absent means `most`.
+pub fn limit(limit: Option<i64>, most: usize) -> Reply<usize> {
+    match limit.map(usize::try_from) {
+        None => Ok(most),
+        Some(Ok(n)) if n > 0 => Ok(n.min(most)),
+        Some(_) => Err(RpcError::params("params.limit: must be at least 1")),
+    }
+}
+
+fn error_name(error: &RpcError) -> &'static str {
+    match error.error_word() {
+        Some(word) => word.word(),
+        None if error.code == harkara_protocol::client::rpc::PARSE_ERROR => "parse_error",
+        None if error.code == harkara_protocol::client::rpc::METHOD_NOT_FOUND => "method_not_found",
+        None if error.code == harkara_protocol::client::rpc::INVALID_PARAMS => "invalid_params",
+        None => "invalid_request",
+    }
+}

@@ -1,0 +1,193 @@
+//! The command line: `harkara` (or `harkara standalone`) serves, `harkara config print` shows the
+//! settings, `harkara chat` is the terminal client. Flags become the last layer of the settings.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use harkara_service_runtime::{
+    process::build_info,
+    settings::{Flag, Sources},
+};
+
+/// The WebSocket address of a server with default settings.
+pub const DEFAULT_URL: &str = "ws://127.0.0.1:8080/v1/ws";
+
+/// A chat backend in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "harkara", version = build_info().text, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: gateway, fanout and embedded engines in one process (what no command means).
+    Standalone(ServerArgs),
+    /// Settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Chat in this terminal.
+    Chat(ChatArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the merged settings as TOML, each with its origin, secrets hidden.
+    Print(ServerArgs),
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Serve.
+    Standalone(ServerArgs),
+    /// Print the settings.
+    ConfigPrint(ServerArgs),
+    /// Chat.
+    Chat(ChatArgs),
+}
+
+/// Flags of a server. Each sets the key of the settings that its help names.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServerArgs {
+    /// Address for clients (listen) [default: 127.0.0.1:8080]; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Address for health and metrics (admin.listen) [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Directory of the data (data.dir) [default: harkara-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Settings file, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Form of log lines (telemetry.log): text or json.
+    #[arg(long, value_name = "FORM")]
+    log: Option<String>,
+    /// Give development tokens on an address that is not loopback (dev.allow_non_loopback).
+    #[arg(long)]
+    dev_allow_non_loopback: bool,
+}
+
+/// Flags of the terminal client.
+#[derive(Debug, Clone, Args)]
+pub struct ChatArgs {
+    /// Your name, in development mode.
+    #[arg(long = "as", value_name = "NAME", required_unless_present = "token")]
+    pub name: Option<String>,
+    /// The server.
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub url: String,
+    /// A token, instead of a development name.
+    #[arg(long, conflicts_with = "name")]
+    pub token: Option<String>,
+    /// The name of this device, for a development name used in two terminals at once.
+    #[arg(long, value_name = "NAME", conflicts_with = "token")]
+    pub device: Option<String>,
+    /// Lines only: no colors, no cursor movement.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+impl Cli {
+    /// The command line of this process. Prints help, version or what is wrong, and exits.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::parse()
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn action(self) -> Action {
+        match self.command {
+            None => Action::Standalone(self.server),
+            Some(Command::Standalone(server)) => Action::Standalone(server),
+            Some(Command::Config(ConfigCommand::Print(server))) => Action::ConfigPrint(server),
+            Some(Command::Chat(chat)) => Action::Chat(chat),
+        }
+    }
+}
+
+impl ServerArgs {
+    /// All sources of the settings of this process.
+    #[must_use]
+    pub fn sources(self) -> Sources {
+        let flags = self.flags();
+        Sources::of_process(self.config, flags)
+    }
+
+    fn flags(&self) -> Vec<Flag> {
+        let on = self.dev_allow_non_loopback.then(|| "true".to_owned());
+        [
+            ("--listen", "listen", &self.listen),
+            ("--admin", "admin.listen", &self.admin),
+            ("--data", "data.dir", &self.data),
+            ("--log", "telemetry.log", &self.log),
+            ("--dev-allow-non-loopback", "dev.allow_non_loopback", &on),
+        ]
+        .into_iter()
+        .filter_map(|(flag, key, text)| Some(Flag { flag, key, text: text.clone()? }))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Action, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(Cli::action)
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_the_compiler() {
+        let text = parse("harkara --version").unwrap_err().to_string();
+        assert!(text.starts_with("harkara 0.") && text.contains("rustc 1."), "{text}");
+    }
+
+    #[test]
+    fn no_command_means_standalone() {
+        for line in ["harkara", "harkara standalone"] {
+            let Ok(Action::Standalone(args)) = parse(line) else { panic!("{line}") };
+            assert_eq!(args.flags(), []);
+        }
+        for line in
+            ["harkara --listen x:1 --log json", "harkara standalone --listen x:1 --log json"]
+        {
+            let Ok(Action::Standalone(args)) = parse(line) else { panic!("{line}") };
+            let flags: Vec<_> = args.flags().into_iter().map(|f| (f.key, f.text)).collect();
+            assert_eq!(flags, [("listen", "x:1".into()), ("telemetry.log", "json".into())]);
+        }
+    }
+
+    #[test]
+    fn config_print_takes_the_same_flags() {
+        let line = "harkara config print --data d --config f --dev-allow-non-loopback --admin a:1";
+        let Ok(Action::ConfigPrint(args)) = parse(line) else { panic!() };
+        assert_eq!(args.config.as_deref(), Some("f".as_ref()));
+        let keys: Vec<_> = args.flags().into_iter().map(|flag| flag.key).collect();
+        assert_eq!(keys, ["admin.listen", "data.dir", "dev.allow_non_loopback"]);
+    }
+
+    #[test]
+    fn chat_needs_a_name_or_a_token() {
+        let Ok(Action::Chat(chat)) = parse("harkara chat --as asha") else { panic!() };
+        assert_eq!((chat.name.as_deref(), chat.url.as_str()), (Some("asha"), DEFAULT_URL));
+        assert!(!chat.plain);
+        assert!(parse("harkara chat").is_err());
+        assert!(parse("harkara chat --as asha --token x").is_err());
+        assert!(parse("harkara chat --token x --url ws://h/v1/ws --plain").is_ok());
+        assert!(parse("harkara --listen x chat --as asha").is_err());
+    }
+}

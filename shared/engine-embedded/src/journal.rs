@@ -1,0 +1,155 @@
+//! Looks through fjall's journals before fjall opens them, and changes nothing.
+//!
+//! fjall cuts a journal off at the first piece it can't read. After a crash that is right: the
+//! end may be half written. But a damaged byte in the middle would quietly take everything behind
+//! it away, acknowledged records among it. So: if whole batches follow behind an unreadable piece,
+//! this is damage and the database is not opened.
+//!
+//! The format (fjall 3, journal/entry.rs): a batch is a start (tag 1, count u32, sequence u64),
+//! items (tag 2, kind u8, compression u8, keyspace u64, key length u16, value length u32, length
+//! on disk u32, key, value) or clears (tag 4, keyspace u64), and an end (tag 3, checksum u64,
+//! `FJL` 3), numbers in little endian; a fresh file is filled with zeros.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+const TRAILER: &[u8] = b"FJL\x03";
+const TAG_START: u8 = 1;
+const TAG_ITEM: u8 = 2;
+const TAG_END: u8 = 3;
+const TAG_CLEAR: u8 = 4;
+
+/// Bytes looked at in one go behind the last whole batch.
+const CHUNK: usize = 64 * 1024;
+
+/// Where a journal is damaged.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) file: PathBuf,
+    /// Bytes from its beginning.
+    pub(crate) at: u64,
+}
+
+/// Looks through all journals in a database's directory.
+pub(crate) fn check(db: &Path) -> io::Result<Option<Damage>> {
+    for entry in db.read_dir()? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "jnl")
+            && let Some(at) = check_file(&file)?
+        {
+            return Ok(Some(Damage { file, at }));
+        }
+    }
+    Ok(None)
+}
+
+fn check_file(path: &Path) -> io::Result<Option<u64>> {
+    let file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let mut reader = BufReader::with_capacity(CHUNK, file);
+    let mut good = 0;
+    while read_batch(&mut reader, len)? {
+        good = reader.stream_position()?;
+    }
+    reader.seek(SeekFrom::Start(good))?;
+    Ok(trailer_follows(&mut reader)?.then_some(good))
+}
+
+/// Reads one batch; false where none begins, or where it does not end well.
+fn read_batch(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
+    match batch(reader, len) {
+        Ok(whole) => Ok(whole),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
+    let [tag, a, b, c, d, ..] = take::<13>(reader)?;
+    if tag != TAG_START {
+        return Ok(false);
+    }
+    for _ in 0..u32::from_le_bytes([a, b, c, d]) {
+        let whole = match take::<1>(reader)? {
+            [TAG_ITEM] => item(reader, len)?,
+            [TAG_CLEAR] => take::<8>(reader).map(|_| true)?,
+            _ => false,
+        };
+        if !whole {
+            return Ok(false);
+        }
+    }
+    let end = take::<13>(reader)?;
+    Ok(end[0] == TAG_END && end.ends_with(TRAILER))
+}
+
+fn item(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
+    let [kind, compression, rest @ ..] = take::<20>(reader)?;
+    let [_, _, _, _, _, _, _, _, k0, k1, v0, v1, v2, v3, d0, d1, d2, d3] = rest;
+    let key = u64::from(u16::from_le_bytes([k0, k1]));
+    let value = u32::from_le_bytes([v0, v1, v2, v3]);
+    let on_disk = u32::from_le_bytes([d0, d1, d2, d3]);
+    if kind > 4 || compression > 1 || (compression == 0 && value != on_disk) {
+        return Ok(false);
+    }
+    let skip = key + u64::from(on_disk);
+    if skip > len.saturating_sub(reader.stream_position()?) {
+        return Ok(false);
+    }
+    // Both numbers are below 2^33.
+    reader.seek_relative(i64::try_from(skip).unwrap_or(i64::MAX))?;
+    Ok(true)
+}
+
+fn take<const N: usize>(reader: &mut BufReader<File>) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    reader.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Does a trailer stand anywhere behind here, and behind it nothing, zeros or another batch?
+/// A half-written batch has none of its own, and one in a message's text is followed by the
+/// rest of its row.
+fn trailer_follows(reader: &mut BufReader<File>) -> io::Result<bool> {
+    let zeros = vec![0; CHUNK];
+    let mut seen: Vec<u8> = Vec::new();
+    loop {
+        let chunk = reader.fill_buf()?;
+        let read = chunk.len();
+        // Mostly there are 64 MiB of zeros: compare them as memory, not byte by byte.
+        if read > 0 && seen.iter().all(|byte| *byte == 0) && zeros.get(..read) == Some(chunk) {
+            seen.clear();
+        } else {
+            seen.extend_from_slice(chunk);
+        }
+        reader.consume(read);
+        let last = read == 0;
+        if has_trailer(&seen, last) {
+            return Ok(true);
+        }
+        if last {
+            return Ok(false);
+        }
+        // What may continue in the next chunk.
+        let keep = seen.len().saturating_sub(TRAILER.len() + AHEAD);
+        seen.drain(..keep);
+    }
+}
+
+/// Bytes behind a trailer that tell what it is: the start of the next batch and its first tag.
+const AHEAD: usize = 14;
+
+fn has_trailer(seen: &[u8], last: bool) -> bool {
+    seen.windows(TRAILER.len()).enumerate().any(|(at, window)| {
+        let behind = seen.get(at + TRAILER.len()..).unwrap_or_default();
+        let ahead = behind.get(..AHEAD.min(behind.len())).unwrap_or_default();
+        let next_batch = ahead.len() == AHEAD
+            && ahead.first() == Some(&TAG_START)
+            && matches!(ahead.last(), Some(&(TAG_ITEM | TAG_CLEAR)));
+        let end = (last || ahead.len() == AHEAD) && ahead.iter().all(|byte| *byte == 0);
+        window == TRAILER && (next_batch || end)
+    })
+}
