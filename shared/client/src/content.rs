@@ -43,6 +43,13 @@ impl Content {
         &self.0
     }
 
+    /// The content's type: `text`, or a media type.
+    #[must_use]
+    pub fn kind(&self) -> Option<String> {
+        let value: serde_json::Value = serde_json::from_str(&self.0).ok()?;
+        value.get("type")?.as_str().map(str::to_owned)
+    }
+
     /// The text of a text message.
     #[must_use]
     pub fn as_text(&self) -> Option<String> {
