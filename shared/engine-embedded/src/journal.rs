@@ -1,9 +1,10 @@
-//! Looks through fjall's journals before fjall opens them, and changes nothing.
+//! Looks through fjall's journals before fjall opens them.
 //!
 //! fjall cuts a journal off at the first piece it can't read. After a crash that is right: the
 //! end may be half written. But a damaged byte in the middle would quietly take everything behind
 //! it away, acknowledged records among it. So: if whole batches follow behind an unreadable piece,
-//! this is damage and the database is not opened.
+//! this is damage and the database is not opened. What is left of a batch that was never
+//! finished, and so never acknowledged, is cut off here, since fjall trips over some of it.
 //!
 //! The format (fjall 3, journal/entry.rs): a batch is a start (tag 1, count u32, sequence u64),
 //! items (tag 2, kind u8, compression u8, keyspace u64, key length u16, value length u32, length
@@ -26,51 +27,84 @@ const TAG_CLEAR: u8 = 4;
 const CHUNK: usize = 64 * 1024;
 
 /// Where a journal is damaged.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Damage {
     pub(crate) file: PathBuf,
     /// Bytes from its beginning.
     pub(crate) at: u64,
 }
 
+/// What stands behind the last whole batch of a journal.
+enum End {
+    /// Nothing but zeros.
+    Clean,
+    /// A batch that was not finished.
+    Torn,
+    /// More batches: what is between is damaged.
+    Damaged,
+}
+
 /// Looks through all journals in a database's directory.
 pub(crate) fn check(db: &Path) -> io::Result<Option<Damage>> {
+    let mut journals = Vec::new();
     for entry in db.read_dir()? {
         let file = entry?.path();
-        if file.extension().is_some_and(|extension| extension == "jnl")
-            && let Some(at) = check_file(&file)?
-        {
-            return Ok(Some(Damage { file, at }));
+        let name = file.file_name().and_then(|name| name.to_str());
+        let number = name.and_then(|name| name.strip_suffix(".jnl")).and_then(|n| n.parse().ok());
+        if let Some(number) = number {
+            journals.push((number, file));
+        }
+    }
+    let newest: Option<u64> = journals.iter().map(|(number, _)| *number).max();
+    for (number, file) in journals {
+        match check_file(&file)? {
+            (_, End::Clean) => {}
+            // Only the newest is still written to; the others were forced to the disk whole.
+            (at, End::Torn) if Some(number) == newest => cut(&file, at)?,
+            (at, End::Torn | End::Damaged) => return Ok(Some(Damage { file, at })),
         }
     }
     Ok(None)
 }
 
-fn check_file(path: &Path) -> io::Result<Option<u64>> {
+fn cut(path: &Path, at: u64) -> io::Result<()> {
+    tracing::warn!(file = %path.display(), at, "the last write was not finished: cut off");
+    let file = File::options().write(true).open(path)?;
+    file.set_len(at)?;
+    file.sync_all()
+}
+
+/// Where the last whole batch ends, and what follows.
+fn check_file(path: &Path) -> io::Result<(u64, End)> {
     let file = File::open(path)?;
     let len = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(CHUNK, file);
-    let mut good = 0;
-    while read_batch(&mut reader, len)? {
+    let (mut good, mut last) = (0, None);
+    while let Some(sequence) = read_batch(&mut reader, len)? {
+        if last.is_some_and(|last| sequence <= last) {
+            // fjall has no checksum over it; out of order, rows would be taken for older ones.
+            return Ok((good, End::Damaged));
+        }
+        last = Some(sequence);
         good = reader.stream_position()?;
     }
     reader.seek(SeekFrom::Start(good))?;
-    Ok(trailer_follows(&mut reader)?.then_some(good))
+    Ok((good, end(&mut reader)?))
 }
 
-/// Reads one batch; false where none begins, or where it does not end well.
-fn read_batch(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
+/// Reads one batch and returns its sequence; none where it does not begin or end well.
+fn read_batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Option<u64>> {
     match batch(reader, len) {
-        Ok(whole) => Ok(whole),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Ok(sequence) => Ok(sequence),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(e) => Err(e),
     }
 }
 
-fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
-    let [tag, a, b, c, d, ..] = take::<13>(reader)?;
+fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Option<u64>> {
+    let [tag, a, b, c, d, sequence @ ..] = take::<13>(reader)?;
     if tag != TAG_START {
-        return Ok(false);
+        return Ok(None);
     }
     for _ in 0..u32::from_le_bytes([a, b, c, d]) {
         let whole = match take::<1>(reader)? {
@@ -79,11 +113,12 @@ fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
             _ => false,
         };
         if !whole {
-            return Ok(false);
+            return Ok(None);
         }
     }
     let end = take::<13>(reader)?;
-    Ok(end[0] == TAG_END && end.ends_with(TRAILER))
+    let whole = end.first() == Some(&TAG_END) && end.ends_with(TRAILER);
+    Ok(whole.then(|| u64::from_le_bytes(sequence)))
 }
 
 fn item(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
@@ -110,28 +145,30 @@ fn take<const N: usize>(reader: &mut BufReader<File>) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Does a trailer stand anywhere behind here, and behind it nothing, zeros or another batch?
-/// A half-written batch has none of its own, and one in a message's text is followed by the
-/// rest of its row.
-fn trailer_follows(reader: &mut BufReader<File>) -> io::Result<bool> {
+/// What is behind here? It is damage if a trailer stands anywhere in it, and behind the trailer
+/// nothing, zeros or another batch: a half-written batch has none of its own, and one in a
+/// message's text is followed by the rest of its row.
+fn end(reader: &mut BufReader<File>) -> io::Result<End> {
     let zeros = vec![0; CHUNK];
     let mut seen: Vec<u8> = Vec::new();
+    let mut clean = true;
     loop {
         let chunk = reader.fill_buf()?;
         let read = chunk.len();
         // Mostly there are 64 MiB of zeros: compare them as memory, not byte by byte.
-        if read > 0 && seen.iter().all(|byte| *byte == 0) && zeros.get(..read) == Some(chunk) {
+        if clean && zeros.get(..read) == Some(chunk) {
             seen.clear();
         } else {
+            clean = false;
             seen.extend_from_slice(chunk);
         }
         reader.consume(read);
         let last = read == 0;
         if has_trailer(&seen, last) {
-            return Ok(true);
+            return Ok(End::Damaged);
         }
         if last {
-            return Ok(false);
+            return Ok(if clean { End::Clean } else { End::Torn });
         }
         // What may continue in the next chunk.
         let keep = seen.len().saturating_sub(TRAILER.len() + AHEAD);
@@ -146,9 +183,8 @@ fn has_trailer(seen: &[u8], last: bool) -> bool {
     seen.windows(TRAILER.len()).enumerate().any(|(at, window)| {
         let behind = seen.get(at + TRAILER.len()..).unwrap_or_default();
         let ahead = behind.get(..AHEAD.min(behind.len())).unwrap_or_default();
-        let next_batch = ahead.len() == AHEAD
-            && ahead.first() == Some(&TAG_START)
-            && matches!(ahead.last(), Some(&(TAG_ITEM | TAG_CLEAR)));
+        let next_batch = ahead.first() == Some(&TAG_START)
+            && matches!(ahead.get(AHEAD - 1), Some(&(TAG_ITEM | TAG_CLEAR)));
         let end = (last || ahead.len() == AHEAD) && ahead.iter().all(|byte| *byte == 0);
         window == TRAILER && (next_batch || end)
     })
