@@ -82,8 +82,7 @@ pub struct Round {
 /// # Errors
 /// When the group can't be set up or a message doesn't get everywhere.
 pub async fn run(args: Args) -> anyhow::Result<bool> {
-    let both = if args.floor { 2 * args.sessions } else { args.sessions };
-    process::need_files(both)?;
+    process::need_files(args.sessions)?;
     tokio::task::LocalSet::new().run_until(measure(args)).await
 }
 
@@ -94,7 +93,7 @@ async fn measure(args: Args) -> anyhow::Result<bool> {
     group.send(&args, 3).await?;
     let frame = usize::try_from(tally.last_len.get())?;
     let mut floor = match args.floor {
-        true => Some(floor::Floor::start(args.sessions, frame).await?),
+        true => Some(floor::Floor::start(floor_sockets(args.sessions)?, frame).await?),
         false => None,
     };
     if args.pin {
@@ -120,6 +119,17 @@ async fn measure(args: Args) -> anyhow::Result<bool> {
     }
     report(&args, frame, &rounds)?;
     Ok(true)
+}
+
+/// As many as there are sessions, or as many as this process may still open: the floor's cost per
+/// delivery does not depend on their number.
+fn floor_sockets(sessions: usize) -> anyhow::Result<usize> {
+    let room = process::files()?.saturating_sub(sessions + 200);
+    if room < sessions {
+        out::note(format!("RLIMIT_NOFILE leaves room for {room} sockets to the floor"));
+    }
+    process::need_files(sessions + sessions.min(500))?;
+    Ok(sessions.min(room))
 }
 
 /// The group on the server.

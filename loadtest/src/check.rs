@@ -87,6 +87,19 @@ impl Verdict {
 /// # Errors
 /// When the logs or the history can't be read.
 pub async fn run(args: Args) -> anyhow::Result<bool> {
+    let verdicts = judge(&args).await?;
+    if let Some(path) = &args.out {
+        let text = serde_json::to_string_pretty(&verdicts)?;
+        std::fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
+    }
+    Ok(verdicts.iter().all(|verdict| verdict.breaches == 0))
+}
+
+/// Finds out about every invariant and prints it.
+///
+/// # Errors
+/// When the logs or the history can't be read.
+pub async fn judge(args: &Args) -> anyhow::Result<Vec<Verdict>> {
     let dir = args.log_dir.clone();
     let logs = tokio::task::spawn_blocking(move || logs::load(&dir))
         .await
@@ -103,11 +116,7 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
         ));
         verdict.evidence.iter().for_each(|evidence| out::line(format!("  {evidence}")));
     }
-    if let Some(path) = &args.out {
-        let text = serde_json::to_string_pretty(&verdicts)?;
-        std::fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
-    }
-    Ok(verdicts.iter().all(|verdict| verdict.breaches == 0))
+    Ok(verdicts)
 }
 
 fn table(verdicts: &[Verdict]) -> String {

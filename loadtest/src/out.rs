@@ -17,7 +17,7 @@ pub fn note(text: impl fmt::Display) {
 #[must_use]
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(head);
+    table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED).set_header(head);
     for row in rows {
         table.add_row(row);
     }

@@ -155,15 +155,18 @@ async fn finish(
 ) -> anyhow::Result<bool> {
     out::line(report.table());
     report.troubles.iter().take(10).for_each(|trouble| out::line(format!("trouble: {trouble}")));
+    let verdicts = if args.no_check {
+        Vec::new()
+    } else {
+        let check = check::Args { log_dir: dir.to_owned(), url: args.url[0].clone(), out: None };
+        check::judge(&check).await.with_context(|| format!("logs: {}", dir.display()))?
+    };
     if let Some(path) = &args.out {
-        let text = serde_json::to_string_pretty(report)?;
+        let figures = serde_json::json!({"replay": report, "check": verdicts});
+        let text = serde_json::to_string_pretty(&figures)?;
         std::fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
     }
-    let mut is_clean = report.is_complete();
-    if !args.no_check {
-        let check = check::Args { log_dir: dir.to_owned(), url: args.url[0].clone(), out: None };
-        is_clean &= check::run(check).await?;
-    }
+    let is_clean = report.is_complete() && verdicts.iter().all(|verdict| verdict.breaches == 0);
     if is_temporary && is_clean {
         // The directory is ours and only scratch: leaving it behind would be no harm.
         let _ = std::fs::remove_dir_all(dir);

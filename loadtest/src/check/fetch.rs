@@ -13,8 +13,12 @@ use super::{
 use crate::{
     ids::Id,
     journal::What,
+    times,
     wire::{caller::Caller, token},
 };
+
+/// Times that a conversation is begun anew after an error: half a minute or so.
+const ATTEMPTS: u32 = 20;
 
 /// Reads every conversation of the logs.
 ///
@@ -26,10 +30,10 @@ pub async fn all(url: &str, logs: &Logs) -> anyhow::Result<Histories> {
     {
         for (c, conversations) in readings {
             let name = &logs.clients.get(&c).with_context(|| format!("client {c} unknown"))?.name;
-            let mut caller = member(url, name).await.with_context(|| name.clone())?;
+            let mut reader = Reader { url, name, caller: None };
             for n in conversations {
                 let (events, head) =
-                    read(&mut caller, n).await.with_context(|| format!("{name}, {n}"))?;
+                    reader.read(n).await.with_context(|| format!("{name}, {n}"))?;
                 let history = histories.entry(n).or_default();
                 if second == 1 {
                     history.again = Some(events);
@@ -37,7 +41,6 @@ pub async fn all(url: &str, logs: &Logs) -> anyhow::Result<Histories> {
                     (history.events, history.head) = (events, head);
                 }
             }
-            caller.close().await;
         }
     }
     Ok(histories)
@@ -65,9 +68,39 @@ fn readings(logs: &Logs, second: bool) -> BTreeMap<u32, Vec<Id>> {
     readings
 }
 
-async fn member(url: &str, name: &str) -> anyhow::Result<Caller> {
-    let account = token::fetch(url, name, "check").await?;
-    Caller::start(url, &account).await
+/// A member who reads; the server may come and go meanwhile.
+struct Reader<'a> {
+    url: &'a str,
+    name: &'a str,
+    caller: Option<Caller>,
+}
+
+impl Reader<'_> {
+    async fn read(&mut self, n: Id) -> anyhow::Result<(Vec<Event>, u64)> {
+        let mut attempt = 0;
+        loop {
+            match self.try_read(n).await {
+                Err(error) if attempt == ATTEMPTS => return Err(error),
+                Err(_) => {
+                    self.caller = None;
+                    tokio::time::sleep(times::backoff(attempt)).await;
+                    attempt += 1;
+                }
+                all => return all,
+            }
+        }
+    }
+
+    async fn try_read(&mut self, n: Id) -> anyhow::Result<(Vec<Event>, u64)> {
+        let caller = match &mut self.caller {
+            Some(caller) => caller,
+            None => {
+                let account = token::fetch(self.url, self.name, "check").await?;
+                self.caller.insert(Caller::start(self.url, &account).await?)
+            }
+        };
+        read(caller, n).await
+    }
 }
 
 async fn read(member: &mut Caller, n: Id) -> anyhow::Result<(Vec<Event>, u64)> {

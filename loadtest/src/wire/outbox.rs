@@ -354,6 +354,9 @@ fn counter(count: &Counters, how: How) -> &AtomicU64 {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Tells whoever waits how a call ended.
 pub fn finish(job: Job, metrics: &Metrics, end: Result<Box<str>, Failure>) {
     match (job.done, end) {

@@ -74,7 +74,7 @@ pub(super) struct Worker {
     /// Requests of the worker's own: later pages of the conversation list.
     list_ids: HashSet<u64>,
     open_frames: Vec<String>,
-    /// The last time the server said anything, for giving up.
+    /// The last time there was a session, for giving up.
     alive: Instant,
 }
 
@@ -189,6 +189,12 @@ impl Worker {
         if let Err(why) = self.start(socket).await {
             return End::Lost(why, Duration::ZERO);
         }
+        let end = self.talk(socket, asks).await;
+        self.alive = times::now(); // patience counts from here
+        end
+    }
+
+    async fn talk(&mut self, socket: &mut Socket, asks: &mut mpsc::Receiver<Ask>) -> End {
         let mut tick = tokio::time::interval(TICK);
         loop {
             if let Err(why) = self.flush(socket).await {
@@ -238,7 +244,6 @@ impl Worker {
         message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
     ) -> Result<(), End> {
         let lost = |why: String| Err(End::Lost(why, Duration::ZERO));
-        self.alive = times::now();
         match message {
             Some(Ok(Message::Text(text))) => match frame::decode(&text) {
                 Ok(Incoming::GoAway { reconnect_after_ms }) => {
