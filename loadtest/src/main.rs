@@ -1,3 +1,62 @@
-//! Placeholder while dependencies build.
+//! `harkara-loadtest`: real chat against a running server, and what can be measured and proved
+//! from outside. It knows only the public protocol. Its modes:
+//!
+//! - `replay DIR --url ws://host:port`: plays chat logs as conversations, then checks
+//! - `check --log-dir DIR --url ws://host:port`: the invariants, from the clients' logs and a fresh
+//!   read of all history; exit code 1 on a breach
+//! - `broadcast --sessions N --messages M --server-pid PID --floor`: the cost of a delivery in one
+//!   large group, beside that of a bare socket loop
+//! - `idle --sessions N --server-pid PID`: memory and processor time of sessions that do nothing
+//! - `floor-server`: the bare socket loop itself, started by `broadcast`
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use harkara_loadtest::{broadcast, check, idle, out, replay};
+
+/// Plays real chat against a harkara server, checks it and measures it
+#[derive(Debug, Parser)]
+#[command(name = "harkara-loadtest", version)]
+struct Args {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Play chat logs as real conversations, then check the invariants
+    Replay(replay::Args),
+    /// Check the invariants from a replay's logs and the server's history
+    Check(check::Args),
+    /// Measure deliveries in one large group, beside a bare socket loop
+    Broadcast(broadcast::Args),
+    /// Measure memory and processor time of idle sessions
+    Idle(idle::Args),
+    /// The bare socket loop that `broadcast --floor` compares with
+    #[command(hide = true)]
+    FloorServer(broadcast::floor::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse().mode) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            out::note(format!("error: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Measurements run on one thread, so that they can be kept away from the server's core.
+fn run(mode: Mode) -> anyhow::Result<bool> {
+    let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let many = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match mode {
+        Mode::Replay(args) => many()?.block_on(replay::run(args)),
+        Mode::Check(args) => many()?.block_on(check::run(args)),
+        Mode::Broadcast(args) => one()?.block_on(broadcast::run(args)),
+        Mode::Idle(args) => one()?.block_on(idle::run(args)),
+        Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),
+    }
+}

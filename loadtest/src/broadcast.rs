@@ -1,0 +1,256 @@
+//! `broadcast`: what a delivery costs in one large group, beside a bare socket loop that writes
+//! one frame of the same length to as many sockets ([`floor`]).
+//!
+//! Each message is sent when everybody has the one before, so that both sides write one frame per
+//! socket and wake. Rounds alternate between server and floor; the figure that counts is the ratio
+//! within a round, since the machine's speed drifts between them.
+
+use std::{path::PathBuf, rc::Rc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    out, process,
+    raw::{self, Tally},
+    times,
+    wire::{caller::Caller, token},
+};
+
+pub mod floor;
+
+/// Users named in one request at most, as the protocol has it.
+const USERS_PER_REQUEST: usize = 1_000;
+
+/// Longest wait for a message to be everywhere.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Settings of `broadcast`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where the gateway is: ws://host:port
+    #[arg(long)]
+    pub url: String,
+    /// Members with a session each, besides the sender
+    #[arg(long, default_value_t = 5_000)]
+    pub sessions: usize,
+    /// Messages of a round
+    #[arg(long, default_value_t = 40)]
+    pub messages: u64,
+    /// Bytes of text in a message
+    #[arg(long, default_value_t = 200)]
+    pub bytes: usize,
+    /// Rounds
+    #[arg(long, default_value_t = 5)]
+    pub rounds: usize,
+    /// The server's process
+    #[arg(long)]
+    pub server_pid: u32,
+    /// Measure the bare socket loop too
+    #[arg(long)]
+    pub floor: bool,
+    /// Keep server and floor on core 0 and the readers on core 1
+    #[arg(long)]
+    pub pin: bool,
+    /// Where the figures go, as JSON
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+/// One side of one round.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Cost {
+    /// Processor time per delivery, microseconds.
+    pub cpu_us: f64,
+    /// Wall time per delivery, microseconds.
+    pub wall_us: f64,
+}
+
+/// A round: the server, the floor, the first through the second.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[expect(missing_docs, reason = "each name says what it is")]
+pub struct Round {
+    pub server: Cost,
+    pub floor: Option<Cost>,
+    pub cpu_ratio: Option<f64>,
+    pub wall_ratio: Option<f64>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the group can't be set up or a message doesn't get everywhere.
+pub async fn run(args: Args) -> anyhow::Result<bool> {
+    process::need_files(args.sessions)?;
+    tokio::task::LocalSet::new().run_until(measure(args)).await
+}
+
+async fn measure(args: Args) -> anyhow::Result<bool> {
+    let tally = Rc::new(Tally::default());
+    let mut group = Group::form(&args, Rc::clone(&tally)).await?;
+    out::note(format!("{} sessions are connected, warming up", args.sessions));
+    group.send(&args, 3).await?;
+    let frame = usize::try_from(tally.last_len.get())?;
+    let mut floor = match args.floor {
+        true => Some(floor::Floor::start(floor_sockets(args.sessions)?, frame).await?),
+        false => None,
+    };
+    if args.pin {
+        process::pin(args.server_pid, 0)?;
+        if let Some(floor) = &floor {
+            process::pin(floor.pid(), 0)?;
+        }
+        process::pin(std::process::id(), 1)?;
+    }
+    if let Some(floor) = &mut floor {
+        floor.send(3).await?;
+    }
+    let mut rounds = Vec::with_capacity(args.rounds);
+    for _ in 0..args.rounds {
+        let server = group.round(&args).await?;
+        let floor = match &mut floor {
+            Some(floor) => Some(floor.round(args.messages).await?),
+            None => None,
+        };
+        let cpu_ratio = floor.map(|floor| server.cpu_us / floor.cpu_us);
+        let wall_ratio = floor.map(|floor| server.wall_us / floor.wall_us);
+        rounds.push(Round { server, floor, cpu_ratio, wall_ratio });
+    }
+    report(&args, frame, &rounds)?;
+    Ok(true)
+}
+
+/// As many as there are sessions, or as many as this process may still open: the floor's cost per
+/// delivery does not depend on their number.
+fn floor_sockets(sessions: usize) -> anyhow::Result<usize> {
+    let room = process::files()?.saturating_sub(sessions + 200);
+    if room < sessions {
+        out::note(format!("RLIMIT_NOFILE leaves room for {room} sockets to the floor"));
+    }
+    process::need_files(sessions + sessions.min(500))?;
+    Ok(sessions.min(room))
+}
+
+/// The group on the server.
+struct Group {
+    sender: Caller,
+    conversation: String,
+    text: String,
+    tally: Rc<Tally>,
+    _readers: Vec<raw::Reader>,
+}
+
+impl Group {
+    async fn form(args: &Args, tally: Rc<Tally>) -> anyhow::Result<Self> {
+        let url = &args.url;
+        let sender = token::fetch(url, "broadcast:sender", "measure").await?;
+        let accounts = raw::accounts(url, "broadcast:", args.sessions).await?;
+        let mut sender = Caller::start(url, &sender).await?;
+        let users: Vec<_> = accounts.iter().map(|account| account.user).collect();
+        let mut chunks = users.chunks(USERS_PER_REQUEST);
+        let created = sender
+            .ask(
+                "conversation.create",
+                json!({"client_id": times::new_id(), "kind": "group", "title": "broadcast",
+                       "members": chunks.next().unwrap_or_default()}),
+            )
+            .await?;
+        let conversation = created["conversation"].as_str().context("no conversation")?.to_owned();
+        for chunk in chunks {
+            let params = json!({
+                "conversation": conversation, "client_id": times::new_id(), "users": chunk,
+            });
+            sender.ask("members.add", params).await?;
+        }
+        tally.least.set(args.bytes as u64);
+        let readers = raw::sessions(url, &accounts, &tally).await?;
+        let text = "x".repeat(args.bytes.max(1));
+        Ok(Self { sender, conversation, text, tally, _readers: readers })
+    }
+
+    /// Sends, each when everybody has the one before.
+    async fn send(&mut self, args: &Args, messages: u64) -> anyhow::Result<()> {
+        for _ in 0..messages {
+            let target = self.tally.frames.get() + args.sessions as u64;
+            let params = json!({
+                "conversation": self.conversation, "client_id": times::new_id(),
+                "content": {"type": "text", "text": self.text},
+            });
+            self.sender.ask("message.send", params).await?;
+            self.tally.wait(target, PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    async fn round(&mut self, args: &Args) -> anyhow::Result<Cost> {
+        let (cpu, start) = (process::cpu(args.server_pid)?, times::now());
+        self.send(args, args.messages).await?;
+        let (wall, cpu) = (start.elapsed(), process::cpu(args.server_pid)? - cpu);
+        if self.tally.ended.get() > 0 {
+            bail!("{} sessions ended during the round", self.tally.ended.get());
+        }
+        // The sender gets its own message too.
+        Ok(cost(cpu, wall, args.messages * (args.sessions as u64 + 1)))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "deliveries below 2^53")]
+fn cost(cpu: Duration, wall: Duration, deliveries: u64) -> Cost {
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / deliveries as f64;
+    Cost { cpu_us: each(cpu), wall_us: each(wall) }
+}
+
+fn report(args: &Args, frame: usize, rounds: &[Round]) -> anyhow::Result<()> {
+    let two = |x: f64| format!("{x:.2}");
+    let maybe = |x: Option<f64>| x.map_or_else(String::new, two);
+    let mut rows: Vec<Vec<String>> = (1..)
+        .zip(rounds)
+        .map(|(i, r)| {
+            vec![
+                format!("round {i}"),
+                two(r.server.cpu_us),
+                maybe(r.floor.map(|f| f.cpu_us)),
+                maybe(r.cpu_ratio),
+                two(r.server.wall_us),
+                maybe(r.floor.map(|f| f.wall_us)),
+                maybe(r.wall_ratio),
+            ]
+        })
+        .collect();
+    let columns: [fn(&Round) -> Option<f64>; 6] = [
+        |r| Some(r.server.cpu_us),
+        |r| r.floor.map(|f| f.cpu_us),
+        |r| r.cpu_ratio,
+        |r| Some(r.server.wall_us),
+        |r| r.floor.map(|f| f.wall_us),
+        |r| r.wall_ratio,
+    ];
+    let spreads = columns.map(|column| spread(rounds.iter().filter_map(column).collect()));
+    for (name, pick) in [("median", 1), ("least", 0), ("most", 2)] {
+        let figures = spreads.iter().map(|s| maybe(s.map(|s| s[pick])));
+        rows.push([name.to_owned()].into_iter().chain(figures).collect());
+    }
+    let head =
+        ["", "server cpu µs", "floor cpu µs", "ratio", "server wall µs", "floor wall µs", "ratio"];
+    out::line(format!(
+        "{} sessions, {} messages a round, frames of {frame} bytes; microseconds per delivery",
+        args.sessions, args.messages
+    ));
+    out::line(out::table(&head, &rows));
+    if let Some(path) = &args.out {
+        let medians = |i: usize| spreads[i].map(|s: [f64; 3]| s[1]);
+        let value = json!({
+            "sessions": args.sessions, "messages": args.messages, "frame_bytes": frame,
+            "rounds": rounds, "cpu_ratio_median": medians(2), "wall_ratio_median": medians(5),
+        });
+        std::fs::write(path, serde_json::to_string_pretty(&value)?)?;
+    }
+    Ok(())
+}
+
+/// Least, median and most.
+fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
+    values.sort_by(f64::total_cmp);
+    Some([*values.first()?, values[values.len() / 2], *values.last()?])
+}
