@@ -26,11 +26,11 @@ pub struct Config {
     /// Requests of one session without an answer. 64 × 64 KiB = 4 MiB at the very worst; more
     /// are answered `rate_limited`.
     pub requests_in_flight_max: usize,
-    /// Bytes queued for one client from which on live events are dropped and fetched again when
-    /// the queue is empty: about 1,000 events of 250 bytes.
+    /// Bytes queued for one client from which on it gets no typing notices and read marks, and
+    /// catching up pauses: about 1,000 events of 250 bytes.
     pub outbound_soft_bytes: usize,
-    /// Bytes queued for one client at which its session ends with 1008: four soft limits, room
-    /// for the answers to everything that is in flight.
+    /// Bytes queued for one client at which its connection is reset: four soft limits, room for
+    /// a page of history and a burst. A close frame could not get through; the client resumes.
     pub outbound_hard_bytes: usize,
     /// Sends a second of one session, over time; a whole number from 1 on or "unlimited". 50 is
     /// ten times what the fastest typist with five conversations does.

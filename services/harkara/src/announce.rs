@@ -63,6 +63,6 @@ fn demo(out: &mut impl io::Write, issuer: &DevIssuer, at: SocketAddr, url: &str)
     let url = if at.port() == 8080 { String::new() } else { format!(" --url {url}") };
     writeln!(out, "\nto chat, paste one line into each of two other terminals:")?;
     writeln!(out, "  {program} chat --as asha --with bilal{url}")?;
-    writeln!(out, "  {program} chat --as bilal --with asha{url}")?;
+    writeln!(out, "  {program} chat --as bilal{url}")?;
     writeln!(out, "\nCtrl-C ends the server.")
 }

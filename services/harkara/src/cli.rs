@@ -88,9 +88,12 @@ pub struct ChatArgs {
     /// The name of this device, for a development name used in two terminals at once.
     #[arg(long, value_name = "NAME", conflicts_with = "token")]
     pub device: Option<String>,
-    /// Lines only: no colors, no cursor movement.
-    #[arg(long)]
-    pub plain: bool,
+    /// Somebody to talk to at once.
+    #[arg(long, value_name = "NAME")]
+    pub with: Option<String>,
+    /// Directory for unsent messages and cursors [default: ~/.local/state/harkara].
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Cli {
@@ -184,10 +187,9 @@ mod tests {
     fn chat_needs_a_name_or_a_token() {
         let Ok(Action::Chat(chat)) = parse("harkara chat --as asha") else { panic!() };
         assert_eq!((chat.name.as_deref(), chat.url.as_str()), (Some("asha"), DEFAULT_URL));
-        assert!(!chat.plain);
         assert!(parse("harkara chat").is_err());
         assert!(parse("harkara chat --as asha --token x").is_err());
-        assert!(parse("harkara chat --token x --url ws://h/v1/ws --plain").is_ok());
+        assert!(parse("harkara chat --token x --url ws://h/v1/ws --with asha").is_ok());
         assert!(parse("harkara --listen x chat --as asha").is_err());
     }
 }

@@ -8,10 +8,7 @@ mod cli;
 mod settings;
 mod standalone;
 
-use std::{
-    io::Write as _,
-    process::ExitCode,
-};
+use std::{io::Write as _, process::ExitCode};
 
 use harkara_service_runtime::{
     lifecycle::{Exit, fatal},
@@ -68,9 +65,17 @@ fn print_config(flags: ServerArgs) -> ExitCode {
 
 fn chat(args: cli::ChatArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(chat::run(args)));
+    let ended = runtime
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(chat::run(chat_args(args))));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fatal(Exit::Failed, &format!("{error:#}")),
     }
+}
+
+fn chat_args(args: cli::ChatArgs) -> chat::ChatArgs {
+    let cli::ChatArgs { name, url, token, device, with, state_dir } = args;
+    let name = name.unwrap_or_else(|| "me".to_owned());
+    chat::ChatArgs { name, url, token, device, with, state_dir }
 }

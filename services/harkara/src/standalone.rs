@@ -69,7 +69,10 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
     admin.stop().await;
     closed.map_err(|error| Failure::new(Exit::Data, error))?;
     if !well {
-        return Err(Failure::new(Exit::Drain, "some sessions did not end in time and were cut off"));
+        return Err(Failure::new(
+            Exit::Drain,
+            "some sessions did not end in time and were cut off",
+        ));
     }
     tracing::info!("ended in good order");
     Ok(())
@@ -134,8 +137,8 @@ async fn start_gateway(
     issuer: Option<Arc<DevIssuer>>,
     (clock, entropy): (&SharedClock, &SharedEntropy),
 ) -> Result<harkara_gateway::Server, Failure> {
-    let verifier = Verifier::open(&settings.auth)
-        .map_err(|problem| Failure::new(Exit::Settings, problem))?;
+    let verifier =
+        Verifier::open(&settings.auth).map_err(|problem| Failure::new(Exit::Settings, problem))?;
     if let Some(issuer) = &issuer {
         issuer.register(&verifier).map_err(|error| Failure::new(Exit::Settings, error))?;
     }

@@ -84,7 +84,10 @@ impl Hub {
     fn after_event(self: &Rc<Self>, conversation: ConversationId, event: &Event) {
         match &event.body {
             Body::Removed { users } => self.expel(conversation, users),
-            Body::Left { .. } => self.expel(conversation, &[event.sender]),
+            Body::Left { successor } => {
+                self.expel(conversation, &[event.sender]);
+                self.refresh(conversation, |user| Some(user) == *successor);
+            }
             Body::Updated { .. } => self.refresh(conversation, |_| true),
             Body::RoleSet { users, .. } => self.refresh(conversation, |u| users.contains(&u)),
             _ => {}

@@ -22,8 +22,7 @@ use harkara_protocol::{
             MembersSetRole, MessageSend,
         },
     },
-    content::{self, ContentError},
-    record,
+    content, record,
 };
 use harkara_service_runtime::Step;
 
@@ -78,13 +77,7 @@ fn message(open: &Open, params: &MessageSend) -> Reply<Command> {
     if params.reply_to == Some(SeqNo(0)) {
         return Err(RpcError::params("params.reply_to: must be at least 1"));
     }
-    let content = content::canonical(&params.content).map_err(|error| {
-        let word = match error {
-            ContentError::TooLarge(_) => ErrorWord::TooLarge,
-            _ => ErrorWord::InvalidContent,
-        };
-        RpcError::word(word, error.to_string())
-    })?;
+    let content = content::canonical(&params.content)?;
     let salt = Salt(open.gateway.entropy.bytes16());
     Ok(Command::Send { content, reply_to: params.reply_to.map(|seq| seq.0), salt })
 }

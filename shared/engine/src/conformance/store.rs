@@ -75,6 +75,7 @@ fn event(seq: Seq) -> Event {
     let mut chain = [7; 32];
     chain[..8].copy_from_slice(&seq.to_be_bytes());
     Event {
+        tenant: tenant(),
         seq,
         ordinal: seq.saturating_sub(1),
         at: 1_000 + seq,

@@ -35,7 +35,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             log: LogFormat::Text,
-            filter: "info,opentelemetry=warn".into(),
+            filter: "warn,harkara=info".into(),
             otlp_endpoint: None,
             trace_ratio: 1.0,
         }
