@@ -10,5 +10,7 @@
 )]
 
 mod chat;
+mod durability;
 mod members;
+mod resume;
 mod support;
