@@ -10,7 +10,12 @@
 )]
 
 mod chat;
+mod damage;
 mod durability;
+mod frames;
+mod lifecycle;
 mod members;
 mod resume;
+mod settings;
 mod support;
+mod upgrade;

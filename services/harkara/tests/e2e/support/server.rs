@@ -128,14 +128,23 @@ impl Launch {
 
     /// Starts a server and waits until it listens.
     pub fn start(self) -> Server {
+        match self.try_start() {
+            Ok(server) => server,
+            Err((code, err)) => panic!("the server ended with {code}: {err}"),
+        }
+    }
+
+    /// Starts a server and waits until it listens, or has ended: exit code, standard error.
+    pub fn try_start(self) -> Result<Server, (i32, String)> {
         let mut process = self.spawn();
-        let (clients, admin) = until("the server listens", || {
-            if let Some(status) = process.exited() {
-                panic!("the server ended with {status}: {}{}", process.out(), process.err());
-            }
-            listening(&process.out())
+        let addresses = until("the server listens or ends", || match listening(&process.out()) {
+            Some(addresses) => Some(Some(addresses)),
+            None => process.exited().map(|_| None),
         });
-        Server { process, clients, admin }
+        match addresses {
+            Some((clients, admin)) => Ok(Server { process, clients, admin }),
+            None => Err((process.wait(), process.err())),
+        }
     }
 
     /// Runs to the end: exit code, standard output, standard error.
