@@ -12,6 +12,8 @@ pub mod feed;
 mod frames;
 pub(crate) mod notices;
 pub(crate) mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::{Cell, RefCell},
