@@ -127,7 +127,7 @@ async fn a_flipped_byte_in_the_journal_is_noticed() {
 async fn a_journal_cut_off_anywhere_opens_with_a_prefix() {
     let (dir, made) = written().await;
     let end = used(dir.path());
-    for at in (made..end).step_by(23) {
+    for at in (made..end).step_by(11) {
         let cut = tempfile::tempdir().expect("a directory");
         copy(dir.path(), cut.path());
         let mut bytes = fs::read(journal(cut.path())).expect("the journal");
