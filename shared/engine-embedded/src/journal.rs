@@ -145,9 +145,9 @@ fn take<const N: usize>(reader: &mut BufReader<File>) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// What is behind here? It is damage if a trailer stands anywhere in it, and behind the trailer
-/// nothing, zeros or another batch: a half-written batch has none of its own, and one in a
-/// message's text is followed by the rest of its row.
+/// What is behind here? It is damage if a batch's end stands anywhere in it, and behind that
+/// nothing, zeros or another batch: a half-written batch has none of its own, and bytes of a row
+/// that look like one are followed by the rest of the row.
 fn end(reader: &mut BufReader<File>) -> io::Result<End> {
     let zeros = vec![0; CHUNK];
     let mut seen: Vec<u8> = Vec::new();
@@ -155,37 +155,40 @@ fn end(reader: &mut BufReader<File>) -> io::Result<End> {
     loop {
         let chunk = reader.fill_buf()?;
         let read = chunk.len();
-        // Mostly there are 64 MiB of zeros: compare them as memory, not byte by byte.
-        if clean && zeros.get(..read) == Some(chunk) {
-            seen.clear();
+        // Mostly there are 64 MiB of zeros: compare them as memory, and look at a few of them.
+        if zeros.get(..read) == Some(chunk) {
+            seen.extend_from_slice(chunk.get(..END_LEN + AHEAD).unwrap_or(chunk));
         } else {
             clean = false;
             seen.extend_from_slice(chunk);
         }
         reader.consume(read);
         let last = read == 0;
-        if has_trailer(&seen, last) {
+        if has_end(&seen, last) {
             return Ok(End::Damaged);
         }
         if last {
             return Ok(if clean { End::Clean } else { End::Torn });
         }
         // What may continue in the next chunk.
-        let keep = seen.len().saturating_sub(TRAILER.len() + AHEAD);
+        let keep = seen.len().saturating_sub(END_LEN + AHEAD);
         seen.drain(..keep);
     }
 }
 
-/// Bytes behind a trailer that tell what it is: the start of the next batch and its first tag.
+/// Bytes of a batch's end: tag, checksum, trailer.
+const END_LEN: usize = 13;
+
+/// Bytes behind it that tell what it is: the start of the next batch and its first tag.
 const AHEAD: usize = 14;
 
-fn has_trailer(seen: &[u8], last: bool) -> bool {
-    seen.windows(TRAILER.len()).enumerate().any(|(at, window)| {
-        let behind = seen.get(at + TRAILER.len()..).unwrap_or_default();
+fn has_end(seen: &[u8], last: bool) -> bool {
+    seen.windows(END_LEN).enumerate().any(|(at, window)| {
+        let behind = seen.get(at + END_LEN..).unwrap_or_default();
         let ahead = behind.get(..AHEAD.min(behind.len())).unwrap_or_default();
         let next_batch = ahead.first() == Some(&TAG_START)
             && matches!(ahead.get(AHEAD - 1), Some(&(TAG_ITEM | TAG_CLEAR)));
         let end = (last || ahead.len() == AHEAD) && ahead.iter().all(|byte| *byte == 0);
-        window == TRAILER && (next_batch || end)
+        window.first() == Some(&TAG_END) && window.ends_with(TRAILER) && (next_batch || end)
     })
 }
