@@ -170,11 +170,15 @@ impl Thread {
 
     /// The session follows the room from its head on.
     async fn follow(&mut self, key: Key) {
+        self.follow_after(key, self.state.head).await;
+    }
+
+    async fn follow_after(&mut self, key: Key, at: Seq) {
         let hub = Rc::clone(&self.hub);
         let asked = tokio::task::spawn_local(async move { hub.subscribe(key, ROOM).await });
         self.answer(1).await;
         let entry = asked.await.expect("joins").expect("an owner").expect("a member");
-        self.hub.follow(key, ROOM, entry.from, entry.head);
+        self.hub.follow(key, ROOM, entry.from, at);
     }
 }
 
@@ -198,29 +202,20 @@ fn what_the_queue_lost_comes_from_the_store() {
     on_a_thread(async {
         let mut thread = Thread::new();
         let (key, client) = thread.session(1);
-        let frames = thread.frames.take().expect("not running");
-        // The queue holds 8 frames: the hub reads nothing while 100 are pushed.
-        let answer = {
-            let hub = Rc::clone(&thread.hub);
-            tokio::task::spawn_local(async move { hub.subscribe(key, ROOM).await })
-        };
-        thread.answer(1).await;
-        let running = tokio::task::spawn_local(Rc::clone(&thread.hub).run(frames));
-        let entry = answer.await.expect("joins").expect("an owner").expect("a member");
-        thread.hub.follow(key, ROOM, entry.from, entry.head);
+        thread.run_hub();
+        thread.follow(key).await;
+        let mut events = Vec::new();
         for _ in 0..100 {
-            let event = thread.message().await;
+            events.push(thread.message().await);
+        }
+        // The queue holds 8 frames, and the hub has no turn in between.
+        for event in events {
             thread.push(1, What::Event(event));
-            // Bursts of 50 between two turns of the hub.
-            if thread.state.head % 50 == 0 {
-                tokio::task::yield_now().await;
-            }
         }
         // It notices the loss by itself and asks for the head.
         thread.answer(1).await;
         eventually(|| client.events().len() == 100).await;
         assert_eq!(client.events(), (1..=100).collect::<Vec<_>>(), "sequence_is_gapless");
-        running.abort();
     });
 }
 
@@ -255,9 +250,8 @@ fn a_cursor_is_caught_up_before_live_events() {
         let (key, client) = thread.session(1);
         let (live_key, live) = thread.session(2);
         thread.follow(live_key).await;
-        thread.follow(key).await;
         // The one comes back with a cursor, the other is at the head.
-        thread.hub.follow(key, ROOM, 1, 100);
+        thread.follow_after(key, 100).await;
         for _ in 0..20 {
             let event = thread.message().await;
             thread.push(1, What::Event(event));
@@ -286,6 +280,29 @@ fn a_removed_member_gets_nothing_more() {
         assert_eq!(gone.events(), [1], "members_only");
         assert_eq!(thread.hub.access(one, ROOM), None);
         assert!(thread.hub.access(two, ROOM).is_some());
+    });
+}
+
+/// [S4] A removal that fell between the owner's answer and the first event given out.
+#[test]
+fn catching_up_ends_at_the_removal() {
+    on_a_thread(async {
+        let mut thread = Thread::new();
+        thread.run_hub();
+        let ((one, gone), (two, stays)) = (thread.session(1), thread.session(2));
+        thread.follow(two).await;
+        let removal =
+            thread.store(Body::Removed { users: vec![UserId::from_bytes([1; 16])] }).await;
+        let secret = thread.message().await;
+        thread.push(1, What::Event(removal));
+        thread.push(1, What::Event(secret));
+        eventually(|| stays.events() == [1, 2]).await;
+        thread.hub.follow(one, ROOM, 1, 0);
+        eventually(|| gone.events() == [1] && thread.hub.access(one, ROOM).is_none()).await;
+        let event = thread.message().await;
+        thread.push(1, What::Event(event));
+        eventually(|| stays.events() == [1, 2, 3]).await;
+        assert_eq!(gone.events(), [1], "members_only");
     });
 }
 
