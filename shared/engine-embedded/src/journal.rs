@@ -23,6 +23,9 @@ const TAG_ITEM: u8 = 2;
 const TAG_END: u8 = 3;
 const TAG_CLEAR: u8 = 4;
 
+/// Bytes of a batch's end: tag, checksum, trailer.
+const END_LEN: usize = 13;
+
 /// Bytes looked at in one go behind the last whole batch.
 const CHUNK: usize = 64 * 1024;
 
@@ -56,15 +59,17 @@ pub(crate) fn check(db: &Path) -> io::Result<Option<Damage>> {
         }
     }
     let newest: Option<u64> = journals.iter().map(|(number, _)| *number).max();
+    let mut torn = None;
     for (number, file) in journals {
         match check_file(&file)? {
             (_, End::Clean) => {}
             // Only the newest is still written to; the others were forced to the disk whole.
-            (at, End::Torn) if Some(number) == newest => cut(&file, at)?,
+            (at, End::Torn) if Some(number) == newest => torn = Some((file, at)),
             (at, End::Torn | End::Damaged) => return Ok(Some(Damage { file, at })),
         }
     }
-    Ok(None)
+    // Only now that nothing speaks against opening.
+    torn.map_or(Ok(None), |(file, at)| cut(&file, at).map(|()| None))
 }
 
 fn cut(path: &Path, at: u64) -> io::Result<()> {
@@ -80,31 +85,43 @@ fn check_file(path: &Path) -> io::Result<(u64, End)> {
     let len = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(CHUNK, file);
     let (mut good, mut last) = (0, None);
-    while let Some(sequence) = read_batch(&mut reader, len)? {
-        if last.is_some_and(|last| sequence <= last) {
-            // fjall has no checksum over it; out of order, rows would be taken for older ones.
-            return Ok((good, End::Damaged));
+    loop {
+        match read_batch(&mut reader, len)? {
+            // fjall has no checksum over the sequence; out of order, rows would seem older.
+            Batch::Whole(sequence) if last.is_none_or(|last| sequence > last) => {
+                last = Some(sequence);
+                good = reader.stream_position()?;
+            }
+            Batch::Whole(_) | Batch::Damaged => return Ok((good, End::Damaged)),
+            Batch::None => {
+                reader.seek(SeekFrom::Start(good))?;
+                return Ok((good, end(&mut reader)?));
+            }
         }
-        last = Some(sequence);
-        good = reader.stream_position()?;
     }
-    reader.seek(SeekFrom::Start(good))?;
-    Ok((good, end(&mut reader)?))
 }
 
-/// Reads one batch and returns its sequence; none where it does not begin or end well.
-fn read_batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Option<u64>> {
+/// What stands where a batch should be.
+enum Batch {
+    /// One with this sequence.
+    Whole(u64),
+    /// None, or one that breaks off.
+    None,
+    /// One whose items are whole and whose end is neither that nor half written.
+    Damaged,
+}
+
+fn read_batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Batch> {
     match batch(reader, len) {
-        Ok(sequence) => Ok(sequence),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(e) => Err(e),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(Batch::None),
+        read => read,
     }
 }
 
-fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Option<u64>> {
+fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Batch> {
     let [tag, a, b, c, d, sequence @ ..] = take::<13>(reader)?;
     if tag != TAG_START {
-        return Ok(None);
+        return Ok(Batch::None);
     }
     for _ in 0..u32::from_le_bytes([a, b, c, d]) {
         let whole = match take::<1>(reader)? {
@@ -113,12 +130,23 @@ fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Option<u64>> {
             _ => false,
         };
         if !whole {
-            return Ok(None);
+            return Ok(Batch::None);
         }
     }
-    let end = take::<13>(reader)?;
-    let whole = end.first() == Some(&TAG_END) && end.ends_with(TRAILER);
-    Ok(whole.then(|| u64::from_le_bytes(sequence)))
+    let end = take::<END_LEN>(reader)?;
+    let trailer = end.strip_prefix(&[TAG_END]).and_then(|rest| rest.get(8..));
+    Ok(match trailer {
+        Some(TRAILER) => Batch::Whole(u64::from_le_bytes(sequence)),
+        Some(trailer) if half_written(trailer) => Batch::None,
+        _ if end.iter().all(|byte| *byte == 0) => Batch::None,
+        _ => Batch::Damaged,
+    })
+}
+
+/// The beginning of a trailer, then zeros?
+fn half_written(trailer: &[u8]) -> bool {
+    let written = trailer.iter().zip(TRAILER).take_while(|(a, b)| a == b).count();
+    trailer.iter().skip(written).all(|byte| *byte == 0)
 }
 
 fn item(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
@@ -175,9 +203,6 @@ fn end(reader: &mut BufReader<File>) -> io::Result<End> {
         seen.drain(..keep);
     }
 }
-
-/// Bytes of a batch's end: tag, checksum, trailer.
-const END_LEN: usize = 13;
 
 /// Bytes behind it that tell what it is: the start of the next batch and its first tag.
 const AHEAD: usize = 14;
