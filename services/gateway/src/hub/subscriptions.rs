@@ -58,6 +58,7 @@ impl Hub {
     }
 
     /// From now on the session gets every event after `at`: first what is missing, then live.
+    /// Changes nothing where it follows already.
     pub fn follow(self: &Rc<Self>, key: Key, conversation: ConversationId, from: Seq, at: Seq) {
         {
             let mut state = self.state.borrow_mut();
@@ -66,7 +67,11 @@ impl Hub {
             if !local.conversations.contains(&conversation) {
                 local.conversations.push(conversation);
             }
-            state.feeds.entry(conversation).or_default().join(key, from, at);
+            let feed = state.feeds.entry(conversation).or_default();
+            if feed.place(key).is_some() {
+                return;
+            }
+            feed.join(key, from, at);
         }
         self.catch_up(key, conversation);
     }
@@ -139,6 +144,9 @@ impl Hub {
 
     /// Users were removed: their sessions get nothing more of it (S4). The owner knows already.
     pub(super) fn expel(&self, conversation: ConversationId, users: &[UserId]) {
+        if users.is_empty() {
+            return;
+        }
         for key in self.keys_of(conversation, |user| users.contains(&user)) {
             self.forget(key, conversation);
         }
