@@ -172,6 +172,24 @@ fn every_soundness_rule_is_enforced_and_tested() {
     none("a soundness rule says where it is enforced and which tests hold it", &breaches);
 }
 
+#[test]
+fn numbered_rules_exist() {
+    let page = tree::read("docs/architecture.md");
+    let mut breaches = Vec::new();
+    for file in tree::ending(".rs") {
+        for comment in comments(&file.text) {
+            for word in comment.split(|c: char| !c.is_ascii_alphanumeric()) {
+                let number = word.strip_prefix(['D', 'I', 'S']).unwrap_or_default();
+                let is_rule = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+                if is_rule && !page.contains(&format!("\n| {word} | ")) {
+                    breaches.push(format!("{}: {word}", file.path));
+                }
+            }
+        }
+    }
+    none("principles, invariants and rules by number stand in docs/architecture.md", &breaches);
+}
+
 /// The cells of the table in a section of `docs/architecture.md`, without its head.
 fn rows(section: &str) -> Vec<Vec<String>> {
     let page = tree::read("docs/architecture.md");
@@ -197,9 +215,11 @@ fn every_decision_is_in_the_index() {
         let title = file.text.lines().next().unwrap_or_default();
         let number = name.split('-').next().unwrap_or_default();
         let title = title.strip_prefix(&format!("# {number}: ")).unwrap_or("(another number)");
-        let parts = ["**Context.**", "**Decision.**", "**Consequences.**"];
-        if let Some(part) = parts.iter().find(|part| !file.text.contains(**part)) {
-            breaches.push(format!("{name} has no {part}"));
+        for part in ["Context", "Decision", "Consequences"] {
+            let forms = [format!("\n**{part}.**"), format!("\n## {part}\n")];
+            if !forms.iter().any(|form| file.text.contains(form)) {
+                breaches.push(format!("{name} has no {part}"));
+            }
         }
         if !index.contains(&format!("| [{number}]({name}) | {title} |")) {
             breaches.push(format!("{name} is not in docs/adr/README.md as: {title}"));

@@ -11,9 +11,11 @@ use super::{none, tree};
 const OUTSIDE: i32 = 100;
 
 /// Test dependencies on a crate of the same layer or above, and why.
-const TESTS_ON: [(&str, &str); 1] =
-    // A worker is tested on real engines, which it knows by their traits.
-    [("services/fanout", "shared/engine-embedded")];
+const TESTS_ON: [(&str, &str); 2] = [
+    // Services are tested on real engines, which they know by their traits.
+    ("services/fanout", "shared/engine-embedded"),
+    ("services/gateway", "shared/engine-embedded"),
+];
 
 /// What the crates outside may know of this repository: public forms only, or nothing.
 const OUTSIDE_KNOWS: [(&str, &[&str]); 2] =
@@ -29,7 +31,7 @@ const ONLY_IN: [(&str, &[&str]); 10] = [
     // The checker of the load test has its own canonical form, to find mistakes in ours.
     ("ryu-js", &["shared/protocol", "loadtest"]),
     ("serde_path_to_error", &["shared/protocol"]),
-    ("figment", &["shared/service-runtime", "services/harkara"]),
+    ("figment", &["shared/service-runtime"]),
     ("jsonwebtoken", &["services/gateway"]),
     ("tokio-tungstenite", &["shared/client", "loadtest"]),
     // Chance and time: the rest gets them as arguments.

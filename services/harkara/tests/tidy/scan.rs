@@ -62,7 +62,7 @@ fn piece(chars: &[char], at: usize) -> (usize, Kind) {
 fn follows_word(chars: &[char], at: usize) -> bool {
     let before = |back: usize| at.checked_sub(back).and_then(|i| chars.get(i)).copied();
     let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    word(before(1)) && !(before(1) == Some('b') && !word(before(2)))
+    word(before(1)) && (before(1) != Some('b') || word(before(2)))
 }
 
 fn find(chars: &[char], from: usize, is: impl Fn(&[char]) -> bool) -> usize {
