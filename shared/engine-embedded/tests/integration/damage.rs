@@ -40,6 +40,7 @@ fn used(dir: &Path) -> usize {
 fn event(seq: u64) -> Arc<Event> {
     let content = Content::from_canonical(Bytes::from(format!("{{\"text\":\"FJL\u{3} {seq}\"}}")));
     Arc::new(Event {
+        tenant: TenantId::from_bytes([8; 16]),
         seq,
         ordinal: seq,
         at: seq,
