@@ -7,7 +7,7 @@ use harkara_engine::Up;
 use harkara_protocol::client::notifications::Change;
 use tokio::sync::oneshot;
 
-use super::{Hub, Key};
+use super::{Hub, Key, feed::grow_gently};
 
 /// The owner didn't answer in time, or can't be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,12 @@ impl Hub {
     /// Listens to the user's inbox.
     pub fn watch_inbox(&self, key: Key, inbox: ConversationId) {
         let Some(peer) = self.peer(key) else { return };
-        self.state.borrow_mut().inboxes.entry(inbox).or_default().push(key);
+        {
+            let mut state = self.state.borrow_mut();
+            let keys = state.inboxes.entry(inbox).or_default();
+            grow_gently(keys);
+            keys.push(key);
+        }
         if self.up(Up::SubscribeInbox { conversation: inbox, user: peer.user }).is_err() {
             self.resubscribe.set(true);
         }
@@ -65,6 +70,7 @@ impl Hub {
             let state = &mut *state;
             let Some(local) = state.sessions.get_mut(key) else { return };
             if !local.conversations.contains(&conversation) {
+                grow_gently(&mut local.conversations);
                 local.conversations.push(conversation);
             }
             let feed = state.feeds.entry(conversation).or_default();
