@@ -5,8 +5,8 @@
 //! nothing here is shared with the servers or the SDK, nor with the client that wrote the logs
 //! but the journal's lines, the socket and the token.
 //!
-//! The invariants are those of the design, I1 to I9; each is one function in [`rules`] from what
-//! was seen to a [`Verdict`].
+//! The invariants are I1 to I9 of `docs/architecture.md`; each is one function in [`rules`] from
+//! what was seen to a [`Verdict`].
 
 use std::path::PathBuf;
 

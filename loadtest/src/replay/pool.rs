@@ -3,7 +3,7 @@
 //! resumes with cursors when they come back; the others start live.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -34,6 +34,8 @@ pub struct Pool {
 struct Inner {
     live: HashMap<u32, Live>,
     kept: HashMap<u32, Cursors>,
+    /// Clients whose session has not ended yet; the same device does not start another one.
+    closing: HashSet<u32>,
     clock: u64,
 }
 
@@ -111,6 +113,9 @@ impl Pool {
         inner.clock += 1;
         let used = inner.clock;
         if !inner.live.contains_key(&number) {
+            if inner.closing.contains(&number) {
+                return None;
+            }
             let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
             let cursors = inner.kept.remove(&number).unwrap_or_default();
             let client = Arc::new(Client::start(&self.settings, identity.clone(), cursors));
@@ -125,11 +130,15 @@ impl Pool {
 
     async fn close(&self, live: Live) {
         let number = live.client.identity.number;
-        if let Some(client) = Arc::into_inner(live.client) {
-            let cursors = client.close().await;
-            if number.is_multiple_of(4) {
-                self.inner().kept.insert(number, cursors);
-            }
+        let client = Arc::into_inner(live.client); // without leases there is no other owner
+        let cursors = match client {
+            Some(client) => client.close().await,
+            None => Cursors::new(),
+        };
+        let mut inner = self.inner();
+        inner.closing.remove(&number);
+        if number.is_multiple_of(4) {
+            inner.kept.insert(number, cursors);
         }
     }
 
@@ -149,6 +158,7 @@ impl Inner {
     fn take_idle(&mut self) -> Option<Live> {
         let idle = self.live.iter().filter(|(_, live)| live.leases == 0);
         let oldest = *idle.min_by_key(|(_, live)| live.used)?.0;
+        self.closing.insert(oldest);
         self.live.remove(&oldest)
     }
 }

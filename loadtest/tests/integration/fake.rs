@@ -268,8 +268,9 @@ impl State {
             "timeline.read" => return Ok(room.page(from, params, manners.tampers)),
             "read.advance" => {
                 let read = json!({"conversation": id, "user": who.0, "seq": params["seq"]});
-                room.advance(who.0, params["seq"].as_u64().expect("a seq"));
-                self.tell(id, &[], &notification("read", &read));
+                if room.advance(who.0, params["seq"].as_u64().expect("a seq")) {
+                    self.tell(id, &[], &notification("read", &read));
+                }
                 return Ok(json!({}));
             }
             _ => {}

@@ -33,8 +33,17 @@ impl Delivery {
         let listeners = self.listeners.entry(conversation).or_default();
         match listeners.iter_mut().find(|l| l.endpoint == from) {
             Some(listener) if listener.users.contains(&user) => {}
-            Some(listener) => listener.users.push(user),
-            None => listeners.push(Listener { endpoint: from, users: vec![user] }),
+            Some(listener) => {
+                // Most conversations have few listeners, and there are many conversations.
+                if listener.users.len() == listener.users.capacity() {
+                    listener.users.reserve_exact(1 + listener.users.len() / 8);
+                }
+                listener.users.push(user);
+            }
+            None => {
+                listeners.reserve_exact(1);
+                listeners.push(Listener { endpoint: from, users: vec![user] });
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! sessions to look.
 
 use harkara_domain::{
-    Body, ClientId, Command, ConversationId, Event, Membership, Record, TenantId, UserId,
+    Body, ClientId, Command, ConversationId, Event, Membership, Record, TenantId,
     command::RULES_VERSION,
 };
 
@@ -48,14 +48,4 @@ pub fn record(membership: &Membership, event: &Event) -> Record {
 #[must_use]
 pub fn concerns(event: &Event) -> bool {
     !matches!(event.body, Body::Updated { .. } | Body::RoleSet { .. } | Body::Message { .. })
-}
-
-/// The users whose subscription ends with this event.
-#[must_use]
-pub fn gone(event: &Event) -> Vec<UserId> {
-    match &event.body {
-        Body::Removed { users } => users.clone(),
-        Body::Left { .. } => vec![event.sender],
-        _ => Vec::new(),
-    }
 }

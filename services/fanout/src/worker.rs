@@ -47,6 +47,7 @@ impl Worker {
         clock: SharedClock,
         entropy: SharedEntropy,
     ) -> Result<Self, LogError> {
+        check_generation(&engines).await?;
         let context = Context {
             link: engines.link.worker(),
             log: Arc::clone(&engines.log),
@@ -72,6 +73,22 @@ impl Worker {
             arbiter.stop();
             let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
         }
+    }
+}
+
+/// The store's rows carry positions of one life of the log: in front of another one, old rows
+/// would look as if they had seen what is new (soundness S2).
+async fn check_generation(engines: &Engines) -> Result<(), LogError> {
+    let stored = engines.store.generation().await;
+    let stored = stored.map_err(|error| LogError::Unknown(error.to_string()))?;
+    let log = engines.log.generation();
+    match stored {
+        Some(stored) if stored != log => Err(LogError::Stop(format!(
+            "the store belongs to generation {} of the log, and this is generation {}: connect \
+             the log and the store that belong together",
+            stored.0, log.0
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -12,6 +12,8 @@ pub mod feed;
 mod frames;
 pub(crate) mod notices;
 pub(crate) mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,7 +22,7 @@ use std::{
     sync::Arc,
 };
 
-use harkara_domain::{ClientId, ConversationId, DeviceId, Entry, Epoch, Partition, UserId};
+use harkara_domain::{ClientId, ConversationId, DeviceId, Entry, Epoch, Partition, Seq, UserId};
 use harkara_engine::{
     Down, EndpointId, GatewayLink, Store, Up,
     link::{Answer, Outcome, Unreachable},
@@ -72,6 +74,16 @@ struct State {
 struct Local {
     peer: Rc<Peer>,
     conversations: Vec<ConversationId>,
+    /// News of the list that came before the answer to `session.start`; none after it.
+    early: Option<Vec<News>>,
+}
+
+/// One change of a user's list.
+#[derive(Debug, Clone, Copy)]
+struct News {
+    conversation: ConversationId,
+    cause: Seq,
+    present: bool,
 }
 
 /// What a hub needs to be made.
@@ -141,7 +153,11 @@ impl Hub {
     /// A session that just authenticated.
     pub fn register(&self, peer: Rc<Peer>) -> Key {
         self.metrics.session(1);
-        self.state.borrow_mut().sessions.insert(Local { peer, conversations: Vec::new() })
+        self.state.borrow_mut().sessions.insert(Local {
+            peer,
+            conversations: Vec::new(),
+            early: Some(Vec::new()),
+        })
     }
 
     /// Every session of this thread.

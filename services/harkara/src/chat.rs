@@ -253,6 +253,10 @@ impl<W: Write> Chat<W> {
     fn updated(&mut self, update: Update) {
         let first = matches!(update, Update::Connected { .. }) && !self.view.ever;
         self.view.update(update);
+        let kept = self.view.client.status().unsettled;
+        if first && kept > 0 {
+            self.view.note(format!("{kept} messages from before are sent now"));
+        }
         if let Some(name) = self.with.take_if(|_| first) {
             self.begin(None, vec![name]);
         }

@@ -147,9 +147,10 @@ impl Task {
     }
 
     async fn next(&mut self) -> Happening {
-        let wake = self.machine.wake_at().min(self.cursors_due.unwrap_or(u64::MAX));
+        let now = self.now();
+        let wake = self.machine.wake_at(now).min(self.cursors_due.unwrap_or(u64::MAX));
         // A day is as good as never, and sleep() takes it.
-        let pause = Duration::from_millis(wake.saturating_sub(self.now()).min(86_400_000));
+        let pause = Duration::from_millis(wake.saturating_sub(now).min(86_400_000));
         let room = self.pending.len() < self.tuning.updates_max;
         let (reader, writer) = match &mut self.connection {
             Some(connection) => (Some(&mut connection.reader), Some(&connection.writer)),

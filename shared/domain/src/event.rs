@@ -68,6 +68,18 @@ pub struct Event {
     pub chain: Hash,
 }
 
+impl Event {
+    /// The users who are no members any more because of it.
+    #[must_use]
+    pub fn leavers(&self) -> &[UserId] {
+        match &self.body {
+            Body::Removed { users } => users,
+            Body::Left { .. } => std::slice::from_ref(&self.sender),
+            _ => &[],
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {

@@ -23,6 +23,9 @@ const TAG_ITEM: u8 = 2;
 const TAG_END: u8 = 3;
 const TAG_CLEAR: u8 = 4;
 
+/// Bytes of a batch's end: tag, checksum, trailer.
+const END_LEN: usize = 13;
+
 /// Bytes looked at in one go behind the last whole batch.
 const CHUNK: usize = 64 * 1024;
 
@@ -56,15 +59,17 @@ pub(crate) fn check(db: &Path) -> io::Result<Option<Damage>> {
         }
     }
     let newest: Option<u64> = journals.iter().map(|(number, _)| *number).max();
+    let mut torn = None;
     for (number, file) in journals {
         match check_file(&file)? {
             (_, End::Clean) => {}
             // Only the newest is still written to; the others were forced to the disk whole.
-            (at, End::Torn) if Some(number) == newest => cut(&file, at)?,
+            (at, End::Torn) if Some(number) == newest => torn = Some((file, at)),
             (at, End::Torn | End::Damaged) => return Ok(Some(Damage { file, at })),
         }
     }
-    Ok(None)
+    // Only now that nothing speaks against opening.
+    torn.map_or(Ok(None), |(file, at)| cut(&file, at).map(|()| None))
 }
 
 fn cut(path: &Path, at: u64) -> io::Result<()> {
@@ -80,31 +85,43 @@ fn check_file(path: &Path) -> io::Result<(u64, End)> {
     let len = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(CHUNK, file);
     let (mut good, mut last) = (0, None);
-    while let Some(sequence) = read_batch(&mut reader, len)? {
-        if last.is_some_and(|last| sequence <= last) {
-            // fjall has no checksum over it; out of order, rows would be taken for older ones.
-            return Ok((good, End::Damaged));
+    loop {
+        match read_batch(&mut reader, len)? {
+            // fjall has no checksum over the sequence; out of order, rows would seem older.
+            Batch::Whole(sequence) if last.is_none_or(|last| sequence > last) => {
+                last = Some(sequence);
+                good = reader.stream_position()?;
+            }
+            Batch::Whole(_) | Batch::Damaged => return Ok((good, End::Damaged)),
+            Batch::None => {
+                reader.seek(SeekFrom::Start(good))?;
+                return Ok((good, end(&mut reader)?));
+            }
         }
-        last = Some(sequence);
-        good = reader.stream_position()?;
     }
-    reader.seek(SeekFrom::Start(good))?;
-    Ok((good, end(&mut reader)?))
 }
 
-/// Reads one batch and returns its sequence; none where it does not begin or end well.
-fn read_batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Option<u64>> {
+/// What stands where a batch should be.
+enum Batch {
+    /// One with this sequence.
+    Whole(u64),
+    /// None, or one that breaks off.
+    None,
+    /// One whose items are whole and whose end is neither that nor half written.
+    Damaged,
+}
+
+fn read_batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Batch> {
     match batch(reader, len) {
-        Ok(sequence) => Ok(sequence),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(e) => Err(e),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(Batch::None),
+        read => read,
     }
 }
 
-fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Option<u64>> {
+fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Batch> {
     let [tag, a, b, c, d, sequence @ ..] = take::<13>(reader)?;
     if tag != TAG_START {
-        return Ok(None);
+        return Ok(Batch::None);
     }
     for _ in 0..u32::from_le_bytes([a, b, c, d]) {
         let whole = match take::<1>(reader)? {
@@ -113,12 +130,23 @@ fn batch(reader: &mut BufReader<File>, len: u64) -> io::Result<Option<u64>> {
             _ => false,
         };
         if !whole {
-            return Ok(None);
+            return Ok(Batch::None);
         }
     }
-    let end = take::<13>(reader)?;
-    let whole = end.first() == Some(&TAG_END) && end.ends_with(TRAILER);
-    Ok(whole.then(|| u64::from_le_bytes(sequence)))
+    let end = take::<END_LEN>(reader)?;
+    let trailer = end.strip_prefix(&[TAG_END]).and_then(|rest| rest.get(8..));
+    Ok(match trailer {
+        Some(TRAILER) => Batch::Whole(u64::from_le_bytes(sequence)),
+        Some(trailer) if half_written(trailer) => Batch::None,
+        _ if end.iter().all(|byte| *byte == 0) => Batch::None,
+        _ => Batch::Damaged,
+    })
+}
+
+/// The beginning of a trailer, then zeros?
+fn half_written(trailer: &[u8]) -> bool {
+    let written = trailer.iter().zip(TRAILER).take_while(|(a, b)| a == b).count();
+    trailer.iter().skip(written).all(|byte| *byte == 0)
 }
 
 fn item(reader: &mut BufReader<File>, len: u64) -> io::Result<bool> {
@@ -145,9 +173,9 @@ fn take<const N: usize>(reader: &mut BufReader<File>) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// What is behind here? It is damage if a trailer stands anywhere in it, and behind the trailer
-/// nothing, zeros or another batch: a half-written batch has none of its own, and one in a
-/// message's text is followed by the rest of its row.
+/// What is behind here? It is damage if a batch's end stands anywhere in it, and behind that
+/// nothing, zeros or another batch: a half-written batch has none of its own, and bytes of a row
+/// that look like one are followed by the rest of the row.
 fn end(reader: &mut BufReader<File>) -> io::Result<End> {
     let zeros = vec![0; CHUNK];
     let mut seen: Vec<u8> = Vec::new();
@@ -155,37 +183,37 @@ fn end(reader: &mut BufReader<File>) -> io::Result<End> {
     loop {
         let chunk = reader.fill_buf()?;
         let read = chunk.len();
-        // Mostly there are 64 MiB of zeros: compare them as memory, not byte by byte.
-        if clean && zeros.get(..read) == Some(chunk) {
-            seen.clear();
+        // Mostly there are 64 MiB of zeros: compare them as memory, and look at a few of them.
+        if zeros.get(..read) == Some(chunk) {
+            seen.extend_from_slice(chunk.get(..END_LEN + AHEAD).unwrap_or(chunk));
         } else {
             clean = false;
             seen.extend_from_slice(chunk);
         }
         reader.consume(read);
         let last = read == 0;
-        if has_trailer(&seen, last) {
+        if has_end(&seen, last) {
             return Ok(End::Damaged);
         }
         if last {
             return Ok(if clean { End::Clean } else { End::Torn });
         }
         // What may continue in the next chunk.
-        let keep = seen.len().saturating_sub(TRAILER.len() + AHEAD);
+        let keep = seen.len().saturating_sub(END_LEN + AHEAD);
         seen.drain(..keep);
     }
 }
 
-/// Bytes behind a trailer that tell what it is: the start of the next batch and its first tag.
+/// Bytes behind it that tell what it is: the start of the next batch and its first tag.
 const AHEAD: usize = 14;
 
-fn has_trailer(seen: &[u8], last: bool) -> bool {
-    seen.windows(TRAILER.len()).enumerate().any(|(at, window)| {
-        let behind = seen.get(at + TRAILER.len()..).unwrap_or_default();
+fn has_end(seen: &[u8], last: bool) -> bool {
+    seen.windows(END_LEN).enumerate().any(|(at, window)| {
+        let behind = seen.get(at + END_LEN..).unwrap_or_default();
         let ahead = behind.get(..AHEAD.min(behind.len())).unwrap_or_default();
         let next_batch = ahead.first() == Some(&TAG_START)
             && matches!(ahead.get(AHEAD - 1), Some(&(TAG_ITEM | TAG_CLEAR)));
         let end = (last || ahead.len() == AHEAD) && ahead.iter().all(|byte| *byte == 0);
-        window == TRAILER && (next_batch || end)
+        window.first() == Some(&TAG_END) && window.ends_with(TRAILER) && (next_batch || end)
     })
 }

@@ -1,4 +1,4 @@
-//! Counters of the committer, cheap enough to keep always; `services/harkara` shows them.
+//! Counters of the committer, cheap enough to keep always; tests and the example read them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -7,7 +7,7 @@
 //!    third-party client.
 //! 2. Make every suite of [`conformance`] that belongs to the trait pass, from that crate's
 //!    `tests/`.
-//! 3. Name the engine in `services/harkara/src/engines.rs`, behind a cargo feature.
+//! 3. Name the engine in `services/harkara/src/standalone.rs`, behind a cargo feature.
 
 pub mod conformance;
 pub mod directory;

@@ -55,9 +55,11 @@ impl Room {
         self.events.iter().skip(usize::try_from(from - 1).expect("small"))
     }
 
-    pub(crate) fn advance(&mut self, user: Id, seq: u64) {
-        let read = self.reads.entry(user).or_default();
-        *read = seq.max(*read);
+    /// False if it was there already.
+    pub(crate) fn advance(&mut self, user: Id, seq: u64) -> bool {
+        let before = self.reads.insert(user, seq).unwrap_or(0);
+        self.reads.insert(user, seq.max(before));
+        seq > before
     }
 
     pub(crate) fn page(&self, from: u64, params: &Value, tampers: bool) -> Value {

@@ -183,7 +183,8 @@ impl Slot {
         {
             ready.decide(work, &mut planned);
         }
-        ready.since_snapshot += planned.step.events.len() as u64;
+        let rows = planned.step.events.len() + planned.step.rejections.len();
+        ready.since_snapshot += rows as u64;
         if ready.since_snapshot >= snapshot_every && planned.writes() {
             ready.since_snapshot = 0;
             planned.step.snapshot = Some(Arc::new(ready.state.clone()));

@@ -178,7 +178,7 @@ impl PartitionActor {
     fn tell(&mut self, conversation: ConversationId, decided: &Decided) {
         if let Some(event) = &decided.event {
             self.delivery.publish(conversation, What::Event(Arc::clone(event)));
-            self.delivery.expel(conversation, &inbox::gone(event));
+            self.delivery.expel(conversation, event.leavers());
         }
         let Some(outcome) = decided.outcome else { return };
         self.context.metrics.decided(outcome_name(outcome), 1);

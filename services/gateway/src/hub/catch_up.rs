@@ -97,6 +97,10 @@ impl Hub {
                     peer.accepted_first(event.client_id);
                 }
                 peer.outlet.send(encode_text_frame(&json::encode_event(conversation, event)));
+                if event.leavers().contains(&peer.user) {
+                    // Removed before it joined here: this is the last thing it may see (S4).
+                    return self.forget(key, conversation);
+                }
             }
             self.metrics.delivered(page.len() as u64);
             if let Some(last) = page.last() {

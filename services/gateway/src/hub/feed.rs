@@ -19,6 +19,14 @@ pub struct Place {
     pub live: bool,
 }
 
+/// Makes room for one more by an eighth instead of doubling: most conversations have few members
+/// here, and there are many conversations.
+pub(super) fn grow_gently<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(1 + list.len() / 8);
+    }
+}
+
 /// What to do with an event from the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
@@ -108,6 +116,7 @@ impl Feed {
     /// A session joins, standing at `at`; not live before [`Feed::try_live`].
     pub fn join(&mut self, key: Key, from: Seq, at: Seq) {
         self.leave(key);
+        grow_gently(&mut self.places);
         self.places.push(Place { key, from, at, live: false });
     }
 

@@ -82,10 +82,9 @@ impl Hub {
 
     /// What an event means for subscriptions and lists, besides its delivery.
     fn after_event(self: &Rc<Self>, conversation: ConversationId, event: &Event) {
+        self.expel(conversation, event.leavers());
         match &event.body {
-            Body::Removed { users } => self.expel(conversation, users),
             Body::Left { successor } => {
-                self.expel(conversation, &[event.sender]);
                 self.refresh(conversation, |user| Some(user) == *successor);
             }
             Body::Updated { .. } => self.refresh(conversation, |_| true),

@@ -11,7 +11,7 @@ use harkara_protocol::{
     json,
 };
 
-use super::{Hub, Key};
+use super::{Hub, Key, News};
 use crate::{peer::Peer, transport::frames::encode_text_frame};
 
 impl Hub {
@@ -104,12 +104,35 @@ impl Hub {
     ) {
         let keys = self.state.borrow().inboxes.get(&inbox).cloned().unwrap_or_default();
         for key in keys {
-            if present {
-                actix_rt::spawn(Rc::clone(self).appeared(key, conversation, cause));
-            } else if let Some(peer) = self.peer(key).filter(|peer| peer.user == user) {
-                self.forget(key, conversation);
-                self.tell_change(&peer, conversation, Change::Removed, None);
+            if self.peer(key).is_some_and(|peer| peer.user == user) {
+                self.news(key, News { conversation, cause, present });
             }
+        }
+    }
+
+    /// `session.start` is answered: news that came before are told now.
+    pub fn started(self: &Rc<Self>, key: Key) {
+        let early = {
+            let mut state = self.state.borrow_mut();
+            state.sessions.get_mut(key).and_then(|local| local.early.take())
+        };
+        early.into_iter().flatten().for_each(|news| self.news(key, news));
+    }
+
+    fn news(self: &Rc<Self>, key: Key, news: News) {
+        {
+            let mut state = self.state.borrow_mut();
+            let Some(local) = state.sessions.get_mut(key) else { return };
+            if let Some(early) = &mut local.early {
+                return early.push(news);
+            }
+        }
+        let News { conversation, cause, present } = news;
+        if present {
+            actix_rt::spawn(Rc::clone(self).appeared(key, conversation, cause));
+        } else if let Some(peer) = self.peer(key) {
+            self.forget(key, conversation);
+            self.tell_change(&peer, conversation, Change::Removed, None);
         }
     }
 
@@ -136,7 +159,19 @@ impl Hub {
             entry.head = cause;
             entry.unread = 0;
         }
-        self.tell_change(&peer, conversation, Change::Added, Some(&entry));
+        self.introduce(key, &peer, conversation, &entry);
+    }
+
+    /// Tells a session of a conversation that it doesn't know, then lets it follow from the head
+    /// it was told.
+    pub(crate) fn introduce(
+        self: &Rc<Self>,
+        key: Key,
+        peer: &Peer,
+        conversation: ConversationId,
+        entry: &Entry,
+    ) {
+        self.tell_change(peer, conversation, Change::Added, Some(entry));
         self.follow(key, conversation, entry.from, entry.head);
     }
 

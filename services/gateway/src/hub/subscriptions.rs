@@ -7,7 +7,7 @@ use harkara_engine::Up;
 use harkara_protocol::client::notifications::Change;
 use tokio::sync::oneshot;
 
-use super::{Hub, Key};
+use super::{Hub, Key, feed::grow_gently};
 
 /// The owner didn't answer in time, or can't be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,22 +51,33 @@ impl Hub {
     /// Listens to the user's inbox.
     pub fn watch_inbox(&self, key: Key, inbox: ConversationId) {
         let Some(peer) = self.peer(key) else { return };
-        self.state.borrow_mut().inboxes.entry(inbox).or_default().push(key);
+        {
+            let mut state = self.state.borrow_mut();
+            let keys = state.inboxes.entry(inbox).or_default();
+            grow_gently(keys);
+            keys.push(key);
+        }
         if self.up(Up::SubscribeInbox { conversation: inbox, user: peer.user }).is_err() {
             self.resubscribe.set(true);
         }
     }
 
     /// From now on the session gets every event after `at`: first what is missing, then live.
+    /// Changes nothing where it follows already.
     pub fn follow(self: &Rc<Self>, key: Key, conversation: ConversationId, from: Seq, at: Seq) {
         {
             let mut state = self.state.borrow_mut();
             let state = &mut *state;
             let Some(local) = state.sessions.get_mut(key) else { return };
             if !local.conversations.contains(&conversation) {
+                grow_gently(&mut local.conversations);
                 local.conversations.push(conversation);
             }
-            state.feeds.entry(conversation).or_default().join(key, from, at);
+            let feed = state.feeds.entry(conversation).or_default();
+            if feed.place(key).is_some() {
+                return;
+            }
+            feed.join(key, from, at);
         }
         self.catch_up(key, conversation);
     }
@@ -139,6 +150,9 @@ impl Hub {
 
     /// Users were removed: their sessions get nothing more of it (S4). The owner knows already.
     pub(super) fn expel(&self, conversation: ConversationId, users: &[UserId]) {
+        if users.is_empty() {
+            return;
+        }
         for key in self.keys_of(conversation, |user| users.contains(&user)) {
             self.forget(key, conversation);
         }

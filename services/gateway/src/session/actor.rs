@@ -34,6 +34,9 @@ use crate::{
 
 type Ctx = WebsocketContext<SessionActor>;
 
+/// Timers fire at the end of a millisecond: one more, so that what is waited for has come.
+const TIMER_TICK: Duration = Duration::from_millis(1);
+
 /// Close code 1003: binary frames on the JSON subprotocol.
 const UNSUPPORTED_DATA: u16 = 1003;
 /// Close code 1008: not authenticated in time.
@@ -48,6 +51,8 @@ pub struct SessionActor {
     granted: Option<Identity>,
     blocked: bool,
     heard_at: u64,
+    ping_at: u64,
+    start_by: u64,
 }
 
 frames_come_decoded!(SessionActor);
@@ -59,11 +64,14 @@ impl SessionActor {
         let burst = config.sends_burst;
         let rate = config.sends_per_second_max.map(|per_second| Rate { per_second, burst });
         let now = gateway.clock.elapsed_ns();
-        Self {
+        let start_by = now + config.session_start_timeout.as_millis() * 1_000_000;
+        let mut actor = Self {
             state: State::new(config.requests_in_flight_max, rate, now),
             granted: grant.0,
             blocked: false,
             heard_at: now,
+            ping_at: now,
+            start_by,
             open: Rc::new(Open {
                 gateway,
                 socket,
@@ -72,7 +80,9 @@ impl SessionActor {
                 reads: Semaphore::new(1),
                 expires_at_ms: Cell::new(u64::MAX),
             }),
-        }
+        };
+        actor.ping_at += actor.period();
+        actor
     }
 
     fn text(&mut self, text: &str, ctx: &mut Ctx) {
@@ -95,10 +105,14 @@ impl SessionActor {
         match call {
             Call::SessionStart(params) => {
                 let starting = start::start(open, id, params, self.granted.take());
-                ctx.spawn(starting.into_actor(self).map(|well, actor, ctx| {
+                ctx.spawn(starting.into_actor(self).map(|well, actor: &mut Self, ctx| {
                     actor.state.started(well);
                     actor.answered();
-                    actor.watch_expiry(ctx);
+                    // A token may end before the timer that runs would look.
+                    let now = actor.open.gateway.clock.elapsed_ns();
+                    if actor.expires_at(now) < actor.ping_at {
+                        actor.watch(ctx);
+                    }
                 }));
             }
             Call::MessageSend(params) => match commands::send(&open, id, params) {
@@ -167,39 +181,56 @@ impl SessionActor {
         }
     }
 
-    /// Ends the session when its token does.
-    fn watch_expiry(&self, ctx: &mut Ctx) {
-        let left = self.open.expires_at_ms.get().saturating_sub(self.open.gateway.clock.now_ms());
-        // Timers of tokio reach two years; a token may outlive that, a session doesn't.
-        let left = Duration::from_millis(left.min(30 * 24 * 3_600_000));
-        ctx.run_later(left, |actor, ctx| {
-            if actor.open.expires_at_ms.get() > actor.open.gateway.clock.now_ms() {
-                return actor.watch_expiry(ctx);
-            }
-            actor.end(TOKEN_EXPIRED, "token_expired", "token expired");
-        });
-    }
-
     fn end(&self, code: u16, reason: &'static str, message: &str) {
         self.open.gateway.metrics.evicted(reason);
         self.open.socket.close(code, message);
     }
 
-    /// Pings at intervals that differ by up to a fifth, so that sessions which came together
-    /// don't ping together; two intervals of silence mean that nobody is there.
-    fn heartbeat(&self, ctx: &mut Ctx) {
-        let period = self.open.gateway.config.heartbeat.as_millis().max(1);
-        let jitter = self.open.gateway.entropy.below(period / 5 + 1);
-        let next = Duration::from_millis(period - period / 10 + jitter);
-        ctx.run_later(next, move |actor, ctx| {
-            let silent = actor.open.gateway.clock.elapsed_ns().saturating_sub(actor.heard_at);
-            if silent > 2 * period * 1_000_000 {
-                actor.open.gateway.metrics.evicted("silent");
-                return actor.open.socket.reset();
+    /// The session's only timer (a timer costs 200 bytes): wakes for what comes first of the next
+    /// ping, the end of the patience with whoever doesn't start, and the end of the token.
+    fn watch(&self, ctx: &mut Ctx) {
+        let now = self.open.gateway.clock.elapsed_ns();
+        let deadline = match self.state.phase() {
+            Phase::Live => self.expires_at(now),
+            Phase::New | Phase::Starting => self.start_by,
+        };
+        let wait = self.ping_at.min(deadline).saturating_sub(now);
+        ctx.run_later(Duration::from_nanos(wait) + TIMER_TICK, Self::wake);
+    }
+
+    fn wake(&mut self, ctx: &mut Ctx) {
+        let now = self.open.gateway.clock.elapsed_ns();
+        if self.state.phase() == Phase::Live {
+            if now >= self.expires_at(now) {
+                return self.end(TOKEN_EXPIRED, "token_expired", "token expired");
             }
-            let _ = actor.open.socket.ping(b"");
-            actor.heartbeat(ctx);
-        });
+        } else if now >= self.start_by {
+            return self.end(POLICY, "not_authenticated", "no valid session.start in time");
+        }
+        if now >= self.ping_at {
+            let period = self.open.gateway.config.heartbeat.as_millis() * 1_000_000;
+            if now.saturating_sub(self.heard_at) > 2 * period {
+                self.open.gateway.metrics.evicted("silent");
+                return self.open.socket.reset();
+            }
+            let _ = self.open.socket.ping(b"");
+            self.ping_at = now + self.period();
+        }
+        self.watch(ctx);
+    }
+
+    /// To the next ping: intervals differ by up to a fifth, so that sessions which came together
+    /// don't ping together.
+    fn period(&self) -> u64 {
+        let period = self.open.gateway.config.heartbeat.as_millis().max(1) * 1_000_000;
+        period - period / 10 + self.open.gateway.entropy.below(period / 5 + 1)
+    }
+
+    /// When the token ends, on the clock that never goes back. Looked at again at each ping, so a
+    /// wall clock that was set right counts.
+    fn expires_at(&self, now: u64) -> u64 {
+        let left = self.open.expires_at_ms.get().saturating_sub(self.open.gateway.clock.now_ms());
+        now.saturating_add(left.saturating_mul(1_000_000))
     }
 }
 
@@ -207,13 +238,7 @@ impl Actor for SessionActor {
     type Context = Ctx;
 
     fn started(&mut self, ctx: &mut Ctx) {
-        let patience = self.open.gateway.config.session_start_timeout.into();
-        ctx.run_later(patience, |actor, _| {
-            if actor.state.phase() != Phase::Live {
-                actor.end(POLICY, "not_authenticated", "no valid session.start in time");
-            }
-        });
-        self.heartbeat(ctx);
+        self.watch(ctx);
     }
 
     fn stopped(&mut self, _: &mut Ctx) {

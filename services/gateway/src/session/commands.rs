@@ -123,7 +123,7 @@ async fn may_append(open: &Rc<Open>, conversation: ConversationId) -> Reply<()> 
     match hub.subscribe(live.key, conversation).await {
         Ok(Some(entry)) => {
             if !hub.is_subscribed(live.key, conversation) {
-                hub.follow(live.key, conversation, entry.from, entry.head);
+                hub.introduce(live.key, &live.peer, conversation, &entry);
             }
             Ok(())
         }

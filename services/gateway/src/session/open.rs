@@ -73,11 +73,14 @@ impl Open {
     }
 
     /// What the owner confirmed of a conversation to this session, or confirms now: the first
-    /// sequence that may be seen, and the head. Only members get it (S4).
-    pub async fn access(&self, conversation: ConversationId) -> Reply<(Seq, Seq)> {
+    /// sequence that may be seen, and the head. Only members get it (S4). The owner is asked where
+    /// what is known here doesn't reach `needed`: another session may have been told of more, and
+    /// what anybody was told can be read by everybody.
+    pub async fn access(&self, conversation: ConversationId, needed: Seq) -> Reply<(Seq, Seq)> {
         let live = self.live()?;
         let hub = &self.gateway.hub;
-        if let Some(known) = hub.access(live.key, conversation) {
+        let known = hub.access(live.key, conversation).filter(|(_, head)| *head >= needed);
+        if let Some(known) = known {
             return Ok(known);
         }
         let entry = self.entry(conversation).await?;

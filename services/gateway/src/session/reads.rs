@@ -45,7 +45,12 @@ enum Direction {
 /// `timeline.read`.
 pub async fn timeline(open: Rc<Open>, params: TimelineRead) -> Reply<TimelinePage> {
     let most = limit(params.limit, TIMELINE_PAGE_MAX)?;
-    let (from, head) = open.access(params.conversation.0).await?;
+    let needed = match (params.after, params.before) {
+        (Some(after), _) => after.0.saturating_add(most as u64),
+        (None, Some(before)) => before.0,
+        (None, None) => Seq::MAX,
+    };
+    let (from, head) = open.access(params.conversation.0, needed).await?;
     let direction = match (params.after, params.before) {
         (Some(_), Some(_)) => {
             return Err(RpcError::params("params: after and before exclude each other"));
@@ -166,7 +171,7 @@ pub async fn advance(open: Rc<Open>, params: ReadAdvance) -> Reply<Done> {
 /// `typing.set`: passed on at most once an interval and conversation; the end always is.
 pub async fn typing(open: Rc<Open>, params: TypingSet) -> Reply<Done> {
     let conversation = params.conversation.0;
-    open.access(conversation).await?;
+    open.access(conversation, 0).await?;
     let interval: Duration = open.gateway.config.typing_interval.into();
     let now = open.gateway.clock.elapsed_ns();
     {

@@ -32,6 +32,7 @@ pub async fn start(
             open.reply(&id, Ok(started));
             if let Some(live) = open.live.get() {
                 plans.into_iter().for_each(|plan| plan.follow(&open.gateway.hub, live));
+                open.gateway.hub.started(live.key);
             }
             true
         }

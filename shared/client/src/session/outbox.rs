@@ -157,11 +157,10 @@ impl Outbox {
     }
 
     /// When [`Self::next`] may have something because time passes.
-    pub(crate) fn due(&self) -> Option<u64> {
+    pub(crate) fn due(&self, now: u64) -> Option<u64> {
         let lanes = self.queued.iter().filter_map(|id| self.lanes.get(id));
-        let held = lanes.filter(|lane| lane.not_before > 0).map(|lane| lane.not_before).min();
-        let all = (!self.queued.is_empty() && self.not_before > 0).then_some(self.not_before);
-        held.into_iter().chain(all).min()
+        let times = lanes.map(|lane| lane.not_before.max(self.not_before));
+        times.filter(|at| *at > now).min()
     }
 
     /// The log has it. True the first time.

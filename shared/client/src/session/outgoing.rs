@@ -205,14 +205,15 @@ impl Machine {
         self.settle(conversation, client_id, outcome);
     }
 
-    /// When time alone gives the connection something to do.
-    pub(crate) fn outgoing_due(&self) -> Option<u64> {
+    /// When time alone gives the connection something to do. What was due already and did not go
+    /// out waits for an answer, not for time.
+    pub(crate) fn outgoing_due(&self, now: u64) -> Option<u64> {
         let lagging = self.lagging.iter().filter_map(|id| self.timelines.get(id));
-        let timelines = lagging.filter_map(Timeline::due).min();
+        let timelines = lagging.filter_map(Timeline::due).filter(|at| *at > now).min();
         let answer = self.requests.oldest().map(|at| at + self.tuning.answer_ms_max);
         let overdue = (self.outbox.len() > 0).then_some(self.overdue_check);
         let pump = if self.has_window() {
-            [self.calls.due(), self.outbox.due(), timelines].into_iter().flatten().min()
+            [self.calls.due(now), self.outbox.due(now), timelines].into_iter().flatten().min()
         } else {
             None
         };

@@ -146,8 +146,9 @@ impl Calls {
     }
 
     /// When [`Self::next`] may have something because time passes.
-    pub(crate) fn due(&self) -> Option<u64> {
-        self.waiting.iter().filter_map(|ticket| Some(self.all.get(ticket)?.not_before)).min()
+    pub(crate) fn due(&self, now: u64) -> Option<u64> {
+        let times = self.waiting.iter().filter_map(|ticket| Some(self.all.get(ticket)?.not_before));
+        times.filter(|at| *at > now).min()
     }
 
     /// Every ticket, all forgotten.

@@ -352,7 +352,7 @@ impl Machine {
     }
 
     /// When [`Self::tick`] is due at the latest.
-    pub(crate) fn wake_at(&self) -> u64 {
+    pub(crate) fn wake_at(&self, now: u64) -> u64 {
         let mut at = self.calls.first_deadline().map_or(u64::MAX, |(deadline, _)| deadline);
         match self.phase {
             Phase::Waiting { until } => at = at.min(until),
@@ -360,7 +360,7 @@ impl Machine {
             Phase::Live { .. } => {
                 let limit = self.silence_ms_max();
                 at = at.min(self.heard + if self.pinged { limit } else { limit / 2 });
-                at = at.min(self.outgoing_due().unwrap_or(u64::MAX));
+                at = at.min(self.outgoing_due(now).unwrap_or(u64::MAX));
             }
             Phase::Connecting | Phase::Stopped => {}
         }

@@ -95,6 +95,8 @@ impl World {
         loop {
             let effects = self.machine.take_effects();
             if effects.is_empty() {
+                let (wake, now) = (self.machine.wake_at(self.now), self.now);
+                assert!(wake > now, "a timer that is due at once would never rest");
                 return;
             }
             effects.into_iter().for_each(|effect| self.apply(effect));

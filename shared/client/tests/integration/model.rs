@@ -177,6 +177,10 @@ impl Model {
                 let users = named.map(|(id, name)| user(*id, name)).collect();
                 json::encode_result(id, &UsersResult { users })
             }
+            Call::ConversationGet(get) => {
+                self.visible(session, get.conversation.0)?;
+                json::encode_result(id, &self.entry(get.conversation.0, false))
+            }
             Call::ConversationList(_) => {
                 let conversations = self.list(session.user);
                 json::encode_result(id, &ConversationPage { conversations, next: None })
