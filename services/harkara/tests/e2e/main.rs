@@ -11,11 +11,15 @@
 
 mod chat;
 mod damage;
+mod documents;
 mod durability;
 mod frames;
 mod lifecycle;
 mod members;
 mod resume;
 mod settings;
+mod slow;
 mod support;
+mod telemetry;
+mod terminal;
 mod upgrade;

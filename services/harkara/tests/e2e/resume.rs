@@ -203,7 +203,6 @@ async fn a_conversation_that_appears_is_live_at_once_on_all_devices() {
     }
 }
 
-fn phone_device() -> Value {
-    let user = "bilal";
-    json!(harkara_domain::DeviceId::development(user, "phone").to_string())
+fn phone_device() -> String {
+    harkara_domain::DeviceId::development("bilal", "phone").to_string()
 }

@@ -65,7 +65,7 @@ async fn every_metric_of_the_page_is_there_and_counts() {
         ("harkara_process_resident_bytes", "", 4e6, 4e9),
         ("harkara_messages_accepted_total", "", 12.0, 12.0),
         ("harkara_events_delivered_total", "", 22.0, 30.0),
-        ("harkara_requests_refused_total", "not_found", 1.0, 1.0),
+        ("harkara_requests_refused_total", "=\"not_found\"", 1.0, 1.0),
         ("harkara_requests_refused_total", "method_not_found", 1.0, 1.0),
         ("harkara_sessions_evicted_total", "violation", 1.0, 1.0),
         ("harkara_records_decided_total", "", 13.0, 30.0),
