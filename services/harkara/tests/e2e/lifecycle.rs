@@ -9,7 +9,7 @@ use crate::support::{
     client::message,
     http,
     server::{Launch, free_port},
-    until, uuid,
+    skipped, until, uuid,
 };
 
 #[test]
@@ -142,7 +142,7 @@ fn a_directory_that_cannot_be_used_is_named() {
     mode.set_readonly(true);
     fs::set_permissions(&readonly, mode).unwrap();
     if fs::write(readonly.join("probe"), "").is_ok() {
-        println!("SKIPPED: root writes into read-only directories");
+        skipped("root writes into read-only directories");
         return;
     }
     let (code, _, err) = home.launch().replacing("--data", readonly.to_str().unwrap()).run();
