@@ -43,6 +43,7 @@ async fn asked_to_end_it_says_goodbye_and_keeps_what_it_accepted() {
         let params = message(&talk, &client_id, &format!("line {n}"));
         posted.push((asha.post("message.send", params).await, client_id));
         if n == 100 {
+            asha.event(&talk, 2).await;
             server.process.terminate();
         }
     }

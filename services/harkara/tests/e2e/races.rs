@@ -29,6 +29,7 @@ async fn a_member_removed_among_sends_sees_exactly_up_to_that() {
     let mut asha = Client::join(&server, "asha").await;
     let mut bilal = Client::join(&server, "bilal").await;
     let group = asha.create("group", None, &[&bilal.user.clone()]).await;
+    bilal.told("conversation", &group).await;
     let on = |users: &str| json!({"conversation": group, "client_id": uuid(), "users": [users]});
     for round in 0..10 {
         let mut last = 0;
