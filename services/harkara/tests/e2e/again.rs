@@ -56,6 +56,7 @@ async fn marks_and_cursors_hold_across_a_kill() {
     let mut asha = Client::join(&server, "asha").await;
     let mut bilal = Client::join(&server, "bilal").await;
     let talk = asha.create("direct", None, &[&bilal.user.clone()]).await;
+    bilal.told("conversation", &talk).await;
     for n in 0..5 {
         asha.say(&talk, &format!("{n}")).await;
     }
@@ -85,6 +86,7 @@ async fn who_comes_back_sees_what_is_since_then() {
     let mut bilal = Client::join(&server, "bilal").await;
     let users = json!([bilal.user]);
     let group = asha.create("group", None, &[&bilal.user.clone()]).await;
+    bilal.told("conversation", &group).await;
     let on = || json!({"conversation": group, "client_id": uuid(), "users": users});
     asha.say(&group, "seen").await;
     asha.call("members.remove", on()).await;

@@ -79,6 +79,7 @@ async fn read_marks_count_and_never_go_back() {
     let mut asha = Client::join(&server, "asha").await;
     let mut bilal = Client::join(&server, "bilal").await;
     let talk = asha.create("direct", None, &[&bilal.user.clone()]).await;
+    bilal.told("conversation", &talk).await;
     for n in 0..3 {
         asha.say(&talk, &format!("{n}")).await;
     }
@@ -169,6 +170,7 @@ async fn a_repeat_is_settled_and_another_body_is_a_conflict() {
     let mut asha = Client::join(&server, "asha").await;
     let mut bilal = Client::join(&server, "bilal").await;
     let talk = asha.create("direct", None, &[&bilal.user.clone()]).await;
+    bilal.told("conversation", &talk).await;
     let first = asha.say(&talk, "once").await;
     asha.event(&talk, 2).await;
     let again = asha.call("message.send", message(&talk, &first, "once")).await;

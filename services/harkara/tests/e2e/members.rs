@@ -23,6 +23,7 @@ async fn members_come_and_go() {
     let [mut asha, mut bilal, mut chitra] = three(&server).await;
     let (b, c) = (bilal.user.clone(), chitra.user.clone());
     let group = asha.create("group", None, &[&b]).await;
+    bilal.told("conversation", &group).await;
     asha.say(&group, "before chitra").await;
 
     let them = json!({"users": [b, c]});
@@ -78,6 +79,8 @@ async fn roles_change_and_the_last_owner_has_an_heir() {
     let [mut asha, mut bilal, mut chitra] = three(&server).await;
     let (b, c) = (bilal.user.clone(), chitra.user.clone());
     let group = asha.create("group", Some("old"), &[&b, &c]).await;
+    bilal.told("conversation", &group).await;
+    chitra.told("conversation", &group).await;
     let admin = |user: &str| on(&group, json!({"users": [user], "role": "admin"}));
     assert_eq!(bilal.word("members.set_role", admin(&c)).await, "forbidden");
     assert_eq!(
@@ -139,6 +142,7 @@ async fn in_a_channel_only_owners_and_admins_write() {
     let [mut asha, mut bilal, chitra] = three(&server).await;
     let (b, c) = (bilal.user.clone(), chitra.user);
     let channel = asha.create("channel", Some("News"), &[&b]).await;
+    bilal.told("conversation", &channel).await;
     bilal.call("message.send", message(&channel, &uuid(), "me too")).await;
     assert_eq!(bilal.told("rejected", &channel).await["code"], "forbidden");
     assert_eq!(bilal.word("members.add", on(&channel, json!({"users": [c]}))).await, "forbidden");

@@ -176,6 +176,7 @@ async fn text_arrives_exactly_as_it_was_sent() {
     let mut asha = Client::join(&server, "asha").await;
     let mut bilal = Client::join(&server, "bilal").await;
     let talk = asha.create("direct", None, &[&bilal.user.clone()]).await;
+    bilal.told("conversation", &talk).await;
     let texts = [
         "\u{202e}right to left\u{202c} and \u{2066}isolated\u{2069}",
         "👩\u{200d}👩\u{200d}👧 क\u{94d}\u{200d}ष क\u{94d}\u{200c}ष",

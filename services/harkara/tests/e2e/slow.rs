@@ -63,6 +63,7 @@ async fn a_client_that_does_not_read_goes_and_nobody_else_notices() {
     let mut bilal = Client::join(&server, "bilal").await;
     let chitra = harkara_domain::UserId::development("chitra").to_string();
     let group = asha.create("group", None, &[&bilal.user.clone(), &chitra]).await;
+    bilal.told("conversation", &group).await;
     let mute = mute_session(&server, "chitra");
     assert_eq!(server.metrics().sum("harkara_sessions", ""), 3.0);
     let (text, watch) = ("x".repeat(3_000), Stopwatch::start());

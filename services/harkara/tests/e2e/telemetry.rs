@@ -28,6 +28,7 @@ async fn every_metric_of_the_page_is_there_and_counts() {
     let mut asha = Client::join(&server, "asha").await;
     let mut bilal = Client::join(&server, "bilal").await;
     let talk = asha.create("direct", None, &[&bilal.user.clone()]).await;
+    bilal.told("conversation", &talk).await;
     for n in 0..10 {
         asha.say(&talk, &format!("{n}")).await;
     }
