@@ -53,6 +53,8 @@ impl Hub {
 
     /// Gives the next event to every live session: encoded once, the same bytes for all.
     pub(super) fn deliver(self: &Rc<Self>, conversation: ConversationId, event: &Event) {
+        let span = tracing::debug_span!("deliver", %conversation, seq = event.seq);
+        let _entered = span.enter();
         let frame = encode_text_frame(&json::encode_event(conversation, event));
         let mut slow = Vec::new();
         let mut delivered = 0;
