@@ -7,7 +7,10 @@ use harkara_engine::{Down, Up, link::What};
 use harkara_protocol::json;
 use harkara_service_runtime::Step;
 
-use super::{Hub, Key, feed::Offer};
+use super::{
+    Hub, Key,
+    feed::{Feed, Offer},
+};
 use crate::transport::frames::encode_text_frame;
 
 impl Hub {
@@ -125,6 +128,9 @@ impl Hub {
         if missing {
             self.repair(conversation);
         }
+        // Sessions that joined before the head was known.
+        let waiting = self.state.borrow().feeds.get(&conversation).map(Feed::waiting);
+        waiting.into_iter().flatten().for_each(|key| self.catch_up(key, conversation));
         for (user, entry) in entries {
             if entry.is_none() {
                 self.not_a_member(conversation, *user);
