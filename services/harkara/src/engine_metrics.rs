@@ -1,55 +1,49 @@
 //! What the embedded engines count, as metrics. Read when somebody asks for `/metrics`.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use harkara_engine_embedded::{Counts, Embedded};
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::AsyncInstrument;
 
 /// Registers the metrics; they end with the engines.
 pub fn register(engines: &Arc<Embedded>) {
     let meter = opentelemetry::global::meter("harkara");
-    let queue = "harkara_log_queue_bytes";
-    gauge(&meter, engines, queue, "records waiting for the log, bytes", |c| c.queued_bytes as u64);
-    let queue = "harkara_store_queue_bytes";
-    gauge(&meter, engines, queue, "writes waiting for the store, bytes", |c| c.store_bytes as u64);
-    let name = "harkara_log_records_appended";
-    counter(&meter, engines, name, "records appended to the log", |c| c.appended);
-    let name = "harkara_store_writes";
-    counter(&meter, engines, name, "writes of the store", |c| c.store_writes);
-    let name = "harkara_engine_fsyncs";
-    counter(&meter, engines, name, "batches that were forced to the disk", |c| c.fsyncs);
+    let _records_waiting = meter
+        .u64_observable_gauge("harkara_log_queue_bytes")
+        .with_description("records waiting for the log")
+        .with_callback(reads(engines, |counts| counts.queued_bytes as u64))
+        .build();
+    let _writes_waiting = meter
+        .u64_observable_gauge("harkara_store_queue_bytes")
+        .with_description("writes waiting for the store")
+        .with_callback(reads(engines, |counts| counts.store_bytes as u64))
+        .build();
+    let _records = meter
+        .u64_observable_counter("harkara_log_records_appended")
+        .with_description("records appended to the log")
+        .with_callback(reads(engines, |counts| counts.appended))
+        .build();
+    let _writes = meter
+        .u64_observable_counter("harkara_store_writes")
+        .with_description("writes of the store")
+        .with_callback(reads(engines, |counts| counts.store_writes))
+        .build();
+    let _fsyncs = meter
+        .u64_observable_counter("harkara_engine_fsyncs")
+        .with_description("batches of the embedded engines that were forced to the disk")
+        .with_callback(reads(engines, |counts| counts.fsyncs))
+        .build();
 }
 
-type Read = fn(Counts) -> u64;
-
-fn gauge(
-    meter: &Meter,
+/// Reads one count; nothing once the engines are closed.
+fn reads(
     engines: &Arc<Embedded>,
-    name: &'static str,
-    what: &'static str,
-    read: Read,
-) {
+    read: fn(Counts) -> u64,
+) -> impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + use<> {
     let engines = Arc::downgrade(engines);
-    let gauge = meter.u64_observable_gauge(name).with_description(what);
-    let _registered =
-        gauge.with_callback(move |g| observe(&engines, read, |n| g.observe(n, &[]))).build();
-}
-
-fn counter(
-    meter: &Meter,
-    engines: &Arc<Embedded>,
-    name: &'static str,
-    what: &'static str,
-    read: Read,
-) {
-    let engines = Arc::downgrade(engines);
-    let counter = meter.u64_observable_counter(name).with_description(what);
-    let _registered =
-        counter.with_callback(move |c| observe(&engines, read, |n| c.observe(n, &[]))).build();
-}
-
-fn observe(engines: &Weak<Embedded>, read: Read, tell: impl Fn(u64)) {
-    if let Some(engines) = engines.upgrade() {
-        tell(read(engines.counts()));
+    move |instrument| {
+        if let Some(engines) = engines.upgrade() {
+            instrument.observe(read(engines.counts()), &[]);
+        }
     }
 }
