@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Home, Server, chain, client::message, http, until, uuid};
+use crate::support::{Client, Home, Server, chain, client::message, http, skipped, until, uuid};
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -114,7 +114,7 @@ impl Disk {
         if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Self(dir));
         }
-        eprintln!("SKIPPED: mounting a small file system needs root");
+        skipped("mounting a small file system needs root");
         None
     }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::support::{
     Client, Home, Server,
     server::{BINARY, Launch},
-    until,
+    skipped, until,
 };
 
 fn root() -> PathBuf {
@@ -58,7 +58,7 @@ fn installed(program: &str, args: &[&str]) -> bool {
     command.args(args).stdin(Stdio::null());
     let there = command.output().is_ok_and(|output| output.status.success());
     if !there {
-        eprintln!("SKIPPED: `{program} {}` does not work here", args.join(" "));
+        skipped(&format!("`{program} {}` does not work here", args.join(" ")));
     }
     there
 }
@@ -125,7 +125,7 @@ fn the_javascript_client_works() {
         Some(22..) => &[],
         Some(20 | 21) => &["--experimental-websocket"],
         _ => {
-            eprintln!("SKIPPED: no node from version 20 on");
+            skipped("no node from version 20 on");
             return;
         }
     };

@@ -9,7 +9,7 @@ use crate::support::{
     client::message,
     http,
     server::{Launch, free_port},
-    until, uuid,
+    skipped, until, uuid,
 };
 
 #[test]
@@ -43,6 +43,7 @@ async fn asked_to_end_it_says_goodbye_and_keeps_what_it_accepted() {
         let params = message(&talk, &client_id, &format!("line {n}"));
         posted.push((asha.post("message.send", params).await, client_id));
         if n == 100 {
+            asha.event(&talk, 2).await;
             server.process.terminate();
         }
     }
@@ -142,7 +143,7 @@ fn a_directory_that_cannot_be_used_is_named() {
     mode.set_readonly(true);
     fs::set_permissions(&readonly, mode).unwrap();
     if fs::write(readonly.join("probe"), "").is_ok() {
-        println!("SKIPPED: root writes into read-only directories");
+        skipped("root writes into read-only directories");
         return;
     }
     let (code, _, err) = home.launch().replacing("--data", readonly.to_str().unwrap()).run();

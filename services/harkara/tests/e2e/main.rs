@@ -9,6 +9,7 @@
     reason = "helpers of tests fail like tests; the lint's exception covers test functions only"
 )]
 
+mod again;
 mod chat;
 mod damage;
 mod documents;
@@ -16,6 +17,8 @@ mod durability;
 mod frames;
 mod lifecycle;
 mod members;
+mod races;
+mod requests;
 mod resume;
 mod settings;
 mod slow;

@@ -128,10 +128,12 @@ async fn a_long_list_comes_in_pages_and_is_live_as_far_as_it_was_listed() {
     let home = Home::new();
     let server = home.launch().env("HARKARA_GATEWAY__CONVERSATIONS_PER_PAGE_MAX", "3").start();
     let mut asha = Client::join(&server, "asha").await;
-    let bilal = Client::join(&server, "bilal").await;
+    let mut bilal = Client::join(&server, "bilal").await;
     let mut all = Vec::new();
     for n in 0..8 {
-        all.push(asha.create("group", Some(&format!("{n}")), &[&bilal.user]).await);
+        let group = asha.create("group", Some(&format!("{n}")), &[&bilal.user]).await;
+        bilal.told("conversation", &group).await;
+        all.push(group);
     }
     all.sort();
     drop(bilal);

@@ -6,7 +6,7 @@ pub mod http;
 pub mod server;
 pub mod wait;
 
-use std::sync::LazyLock;
+use std::{io::Write as _, sync::LazyLock};
 
 use harkara_service_runtime::{
     clock::{SharedClock, SystemClock},
@@ -21,6 +21,12 @@ pub use self::{
 
 static CLOCK: LazyLock<SharedClock> = LazyLock::new(SystemClock::shared);
 static ENTROPY: LazyLock<SharedEntropy> = LazyLock::new(SystemEntropy::shared);
+
+/// Says that a test did not test; on the process's own standard error, which the test runner does
+/// not hold back.
+pub fn skipped(why: &str) {
+    let _closed = writeln!(std::io::stderr().lock(), "\nSKIPPED: {why}");
+}
 
 /// A new id for a request.
 pub fn uuid() -> String {

@@ -35,7 +35,8 @@ fn link(before: [u8; 32], event: &Value) -> [u8; 32] {
         .expect("an object")
         .iter()
         .map(|(key, value)| (key.as_str(), value))
-        .filter(|(key, _)| !COMMON.contains(key) && !(*key == "users" && event["action"] == "left"))
+        .filter(|(key, _)| !COMMON.contains(key))
+        .filter(|(key, _)| *key != "users" || event["action"] != "left")
         .collect();
     let body = serde_json::to_string(&own).expect("JSON");
     let salt = unhex(event["salt"].as_str().unwrap_or_default());

@@ -222,7 +222,7 @@ impl Client {
             let after = events.last().map_or(0, |e: &Value| e["seq"].as_u64().expect("a number"));
             let params = json!({"conversation": conversation, "after": after});
             let mut page = self.call("timeline.read", params).await;
-            events.extend(page["events"].as_array_mut().expect("events").drain(..));
+            events.append(page["events"].as_array_mut().expect("events"));
             if page["complete"] == true {
                 return events;
             }

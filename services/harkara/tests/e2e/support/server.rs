@@ -244,9 +244,15 @@ impl Drop for Process {
         if thread::panicking() {
             let err = self.err();
             let tail = err.len().saturating_sub(4_000);
-            eprintln!("-- its log:\n{}", err.get(tail..).unwrap_or(&err));
+            tell(err.get(tail..).unwrap_or(&err));
         }
     }
+}
+
+/// Among what the failed test said.
+#[expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
+fn tell(log: &str) {
+    println!("-- the log of its process:\n{log}");
 }
 
 /// A server that listens.
