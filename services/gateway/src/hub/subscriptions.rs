@@ -9,6 +9,10 @@ use tokio::sync::oneshot;
 
 use super::{Hub, Key, feed::grow_gently};
 
+/// Sweeps (of a second) that an end of subscription is remembered: longer than any session takes
+/// between the owner's answer and following, which the owner's timeout bounds.
+const ENDED_SWEEPS: u8 = 30;
+
 /// The owner didn't answer in time, or can't be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the conversation's owner can't be reached")]
@@ -65,7 +69,7 @@ impl Hub {
     /// From now on the session gets every event after `at`: first what is missing, then live.
     /// Changes nothing where it follows already.
     pub fn follow(self: &Rc<Self>, key: Key, conversation: ConversationId, from: Seq, at: Seq) {
-        {
+        let ask_again = {
             let mut state = self.state.borrow_mut();
             let state = &mut *state;
             let Some(local) = state.sessions.get_mut(key) else { return };
@@ -78,6 +82,14 @@ impl Hub {
                 return;
             }
             feed.join(key, from, at);
+            let user = local.peer.user;
+            let ended = state.ended.remove(&(conversation, user)).is_some();
+            (ended || feed.head().is_none()).then_some(user)
+        };
+        if let Some(user) = ask_again
+            && self.up(Up::Subscribe { conversation, users: vec![user] }).is_err()
+        {
+            self.resubscribe.set(true);
         }
         self.catch_up(key, conversation);
     }
@@ -134,7 +146,11 @@ impl Hub {
             if feed.is_empty() {
                 state.feeds.remove(&conversation);
             }
-            user.filter(|_| !stays)
+            let gone = user.filter(|_| !stays);
+            if let Some(user) = gone {
+                state.ended.insert((conversation, user), 0);
+            }
+            gone
         };
         if let Some(user) = gone {
             let _ = self.up(Up::Unsubscribe { conversation, users: vec![user] });
@@ -223,6 +239,10 @@ impl Hub {
     pub(super) fn sweep(&self) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
+        state.ended.retain(|_, sweeps| {
+            *sweeps += 1;
+            *sweeps < ENDED_SWEEPS
+        });
         state.answers.retain(|_, asker| !asker.is_closed());
         state.entries.retain(|_, askers| {
             askers.retain(|asker| !asker.is_closed());
