@@ -26,7 +26,8 @@ impl Hub {
         key: Key,
         conversation: ConversationId,
     ) -> Result<Option<Entry>, NoOwner> {
-        let user = self.peer(key).ok_or(NoOwner)?.user;
+        let peer = self.peer(key).ok_or(NoOwner)?;
+        let user = peer.user;
         let (answer, entry) = oneshot::channel();
         {
             let mut state = self.state.borrow_mut();
@@ -34,7 +35,9 @@ impl Hub {
         }
         self.up(Up::Subscribe { conversation, users: vec![user] }).map_err(|_| NoOwner)?;
         let deadline: Duration = self.config.owner_timeout.into();
-        tokio::time::timeout(deadline, entry).await.ok().and_then(Result::ok).ok_or(NoOwner)
+        let answer = tokio::time::timeout(deadline, entry).await.ok().and_then(Result::ok);
+        // Named by somebody of another tenant: that conversation isn't theirs to see.
+        answer.ok_or(NoOwner).map(|entry| entry.filter(|entry| entry.tenant == peer.tenant))
     }
 
     /// The same, asked again for as long as the session lives and the owner is silent.

@@ -154,7 +154,17 @@ impl Thread {
     fn entry(&self) -> Entry {
         let head = self.state.head;
         let (kind, role) = (Kind::Group, Role::Member);
-        Entry { kind, title: None, role, from: 1, head, read: 0, unread: 0, members: 2 }
+        Entry {
+            tenant: TENANT,
+            kind,
+            title: None,
+            role,
+            from: 1,
+            head,
+            read: 0,
+            unread: 0,
+            members: 2,
+        }
     }
 
     /// Answers the next subscription to the room as the owner.
