@@ -47,14 +47,18 @@ impl Delivery {
         }
     }
 
-    /// Users of an endpoint no longer listen.
+    /// Users of an endpoint no longer listen; all of them where none is named.
     pub fn unsubscribe(
         &mut self,
         conversation: ConversationId,
         from: EndpointId,
         users: &[UserId],
     ) {
-        self.remove(conversation, users, |endpoint| endpoint == from);
+        if users.is_empty() {
+            self.drop_listeners(conversation, |listener| listener.endpoint == from);
+        } else {
+            self.remove(conversation, users, |endpoint| endpoint == from);
+        }
     }
 
     /// Users listen nowhere any more: they are no members.
@@ -72,7 +76,12 @@ impl Delivery {
         for listener in listeners.iter_mut().filter(|l| at(l.endpoint)) {
             listener.users.retain(|user| !users.contains(user));
         }
-        listeners.retain(|l| !l.users.is_empty());
+        self.drop_listeners(conversation, |listener| listener.users.is_empty());
+    }
+
+    fn drop_listeners(&mut self, conversation: ConversationId, drop: impl Fn(&Listener) -> bool) {
+        let Some(listeners) = self.listeners.get_mut(&conversation) else { return };
+        listeners.retain(|listener| !drop(listener));
         if listeners.is_empty() {
             self.listeners.remove(&conversation);
         }
@@ -93,7 +102,9 @@ impl Delivery {
     fn push(&mut self, to: &[EndpointId], conversation: ConversationId, what: What) {
         let (partition, epoch) = (self.partition, self.epoch);
         let gone = self.link.push(to, Arc::new(Down { partition, epoch, conversation, what }));
-        if !gone.is_empty() {
+        // Records of a former life name endpoints that never listened here: nothing to forget.
+        let listened = to.len() > 1 || self.listeners.contains_key(&conversation);
+        if !gone.is_empty() && listened {
             self.listeners.retain(|_, listeners| {
                 listeners.retain(|l| !gone.contains(&l.endpoint));
                 !listeners.is_empty()

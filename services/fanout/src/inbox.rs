@@ -44,6 +44,12 @@ pub fn record(membership: &Membership, event: &Event) -> Record {
     }
 }
 
+/// May the event of this command change anybody's list?
+#[must_use]
+pub fn may_concern(command: &Command) -> bool {
+    !matches!(command, Command::Send { .. } | Command::Update { .. } | Command::SetRole { .. })
+}
+
 /// Does this event change anybody's list?
 #[must_use]
 pub fn concerns(event: &Event) -> bool {

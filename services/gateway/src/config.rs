@@ -24,7 +24,7 @@ pub struct Config {
     /// (32 KiB), which leaves half for JSON escapes. More closes the session with 1009.
     pub frame_bytes_max: usize,
     /// Requests of one session without an answer. 64 × 64 KiB = 4 MiB at the very worst; more
-    /// are answered `rate_limited`.
+    /// are not read from the socket before one is answered.
     pub requests_in_flight_max: usize,
     /// Bytes queued for one client from which on it gets no typing notices and read marks, and
     /// catching up pauses: about 1,000 events of 250 bytes.

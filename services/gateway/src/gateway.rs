@@ -1,11 +1,18 @@
 //! The gateway of one worker thread: what its sessions share, and the decision over upgrades.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use harkara_domain::{Profile, SessionId, UserId};
 use harkara_engine::{Link, Log, Store};
 use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
 use secrecy::ExposeSecret as _;
+use slab::Slab;
 
 use crate::{
     Config,
@@ -15,6 +22,12 @@ use crate::{
     session::{Grant, SessionActor},
     transport::{Refusal, Sessions, SocketHandle, Upgrade},
 };
+
+/// Close code: the server restarts, come back after the announced delay (RFC 6455 registry).
+const RESTART: u16 = 1012;
+
+/// From the word to leave until sockets are closed: many times what an append takes.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
 /// Names that a thread remembers to have stored: 10,000 × ~100 bytes = 1 MB.
 const NAMES_REMEMBERED: usize = 10_000;
@@ -41,6 +54,9 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     verifier: Arc<Verifier>,
     names: RefCell<HashMap<UserId, String>>,
+    /// Sockets that are nobody's session yet.
+    visitors: RefCell<Slab<SocketHandle>>,
+    leaving: Cell<bool>,
 }
 
 impl Gateway {
@@ -74,6 +90,8 @@ impl Gateway {
             metrics,
             verifier,
             names: RefCell::default(),
+            visitors: RefCell::default(),
+            leaving: Cell::new(false),
         })
     }
 
@@ -109,11 +127,36 @@ impl Gateway {
         }
     }
 
-    /// Tells every session of this thread to come back later, then closes it.
-    pub(crate) fn go_away(&self, spread_ms: u64, reason: &str) {
+    /// A socket that just came. None while the gateway leaves: it is told so at once.
+    pub(crate) fn remember_visitor(&self, socket: &SocketHandle) -> Option<usize> {
+        if self.leaving.get() {
+            socket.close(RESTART, "the server restarts");
+            return None;
+        }
+        Some(self.visitors.borrow_mut().insert(socket.clone()))
+    }
+
+    /// It is a session now, or gone.
+    pub(crate) fn forget_visitor(&self, visitor: &mut Option<usize>) {
+        if let Some(visitor) = visitor.take() {
+            self.visitors.borrow_mut().try_remove(visitor);
+        }
+    }
+
+    /// Tells every session of this thread to come back later, lets what is in flight be answered,
+    /// then closes them all.
+    pub(crate) async fn go_away(&self, spread_ms: u64, reason: &str) {
+        self.leaving.set(true);
+        for (_, socket) in self.visitors.borrow().iter() {
+            socket.close(RESTART, reason);
+        }
         for peer in self.hub.peers() {
             let after = 500 + self.entropy.below(spread_ms);
             peer.go_away(after, reason);
+        }
+        tokio::time::sleep(LAST_ANSWERS).await;
+        for peer in self.hub.peers() {
+            peer.outlet.close(RESTART, reason);
         }
     }
 }

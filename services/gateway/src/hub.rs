@@ -11,16 +11,12 @@ mod catch_up;
 pub mod feed;
 mod frames;
 pub(crate) mod notices;
+mod sessions;
 pub(crate) mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use harkara_domain::{ClientId, ConversationId, DeviceId, Entry, Epoch, Partition, Seq, UserId};
 use harkara_engine::{
@@ -28,21 +24,22 @@ use harkara_engine::{
     link::{Answer, Outcome, Unreachable},
 };
 use harkara_service_runtime::clock::SharedClock;
-use slab::Slab;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use self::feed::Feed;
+pub use self::sessions::Key;
+use self::{feed::Feed, sessions::Sessions};
 use crate::{Config, metrics::Metrics, peer::Peer};
 
-/// Catch-ups that read the store at one time, per thread: 64 × a page of ~80 KB = 5 MB.
+/// Catch-ups that read the store at one time, per thread: 64 × a page of ~25 KB = 1.6 MB.
 const CATCH_UPS_MAX: usize = 64;
+
+/// Subscriptions without an answer at one time, per thread: a quarter of the link's queue, so that
+/// a storm of starting sessions does not overflow it with answers.
+const SUBSCRIBING_MAX: usize = 2_000;
 
 /// Frames taken from the link before other tasks of the thread get their turn: at ~5 µs a local
 /// delivery and some sessions each, well below a millisecond.
 const FRAMES_PER_TURN: usize = 32;
-
-/// A session's place in its hub.
-pub type Key = usize;
 
 /// The hub of a thread.
 pub struct Hub {
@@ -55,30 +52,26 @@ pub struct Hub {
     partitions: u16,
     state: RefCell<State>,
     catch_ups: Semaphore,
-    resubscribe: Cell<bool>,
+    /// What has to be said to owners again: it found no room, or frames were lost.
+    unsaid: RefCell<Vec<Up>>,
+    subscribing: Semaphore,
 }
 
 #[derive(Default)]
 struct State {
-    sessions: Slab<Local>,
+    sessions: Sessions,
     feeds: HashMap<ConversationId, Feed>,
     inboxes: HashMap<ConversationId, Vec<Key>>,
     epochs: HashMap<Partition, Epoch>,
     answers: HashMap<u64, oneshot::Sender<Answer>>,
     entries: HashMap<(ConversationId, UserId), Vec<oneshot::Sender<Option<Entry>>>>,
-    outcomes: HashMap<(DeviceId, ClientId), Vec<oneshot::Sender<Outcome>>>,
+    outcomes: HashMap<(ConversationId, DeviceId, ClientId), Vec<oneshot::Sender<Outcome>>>,
+    /// Users whose entry changed and whose sessions are told with the owner's answer.
+    refreshing: HashMap<ConversationId, Vec<UserId>>,
     /// Ends of subscription that an owner was told of in the last sweeps: a session of the same
     /// user that asked before and follows after must ask again.
     ended: HashMap<(ConversationId, UserId), u8>,
     requests: u64,
-}
-
-/// A session of this thread, with what it is subscribed to.
-struct Local {
-    peer: Rc<Peer>,
-    conversations: Vec<ConversationId>,
-    /// News of the list that came before the answer to `session.start`; none after it.
-    early: Option<Vec<News>>,
 }
 
 /// One change of a user's list.
@@ -120,7 +113,8 @@ impl Hub {
             partitions: parts.partitions,
             state: RefCell::default(),
             catch_ups: Semaphore::new(CATCH_UPS_MAX),
-            resubscribe: Cell::new(false),
+            unsaid: RefCell::default(),
+            subscribing: Semaphore::new(SUBSCRIBING_MAX),
         }
     }
 
@@ -136,11 +130,12 @@ impl Hub {
                         let Ok(frame) = frames.try_recv() else { break };
                         self.take(&frame);
                     }
-                    self.heal();
+                    self.notice_loss();
                     tokio::task::yield_now().await;
                 }
                 _ = sweep.tick() => {
-                    self.heal();
+                    self.notice_loss();
+                    self.say_again();
                     self.sweep();
                 }
             }
@@ -156,11 +151,7 @@ impl Hub {
     /// A session that just authenticated.
     pub fn register(&self, peer: Rc<Peer>) -> Key {
         self.metrics.session(1);
-        self.state.borrow_mut().sessions.insert(Local {
-            peer,
-            conversations: Vec::new(),
-            early: Some(Vec::new()),
-        })
+        self.state.borrow_mut().sessions.insert(peer)
     }
 
     /// Every session of this thread.
@@ -176,5 +167,12 @@ impl Hub {
 
     fn up(&self, up: Up) -> Result<(), Unreachable> {
         self.link.send(Partition::of(up.conversation(), self.partitions), up)
+    }
+
+    /// The same, said again with the next sweep where it finds no room.
+    fn up_surely(&self, up: Up) {
+        if self.up(up.clone()).is_err() {
+            self.unsaid.borrow_mut().push(up);
+        }
     }
 }

@@ -4,19 +4,17 @@
 use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
-use harkara_domain::{ClientId, DeviceId, SessionId, TenantId, UserId};
+use harkara_domain::{ClientId, ConversationId, DeviceId, SessionId, TenantId, UserId};
 use harkara_protocol::{
     client::{Notification, RequestId, replies::Accepted},
     json,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     metrics::Metrics,
     transport::{SocketHandle, frames::encode_text_frame},
 };
-
-/// Close code: the server restarts, come back after the announced delay (RFC 6455 registry).
-const RESTART: u16 = 1012;
 
 /// The way out to one client: a bounded, ordered queue of frames.
 pub trait Outlet {
@@ -61,7 +59,9 @@ pub struct Peer {
     pub device: DeviceId,
     /// Its way out.
     pub outlet: Rc<dyn Outlet>,
-    accepts: RefCell<Vec<(ClientId, RequestId)>>,
+    accepts: RefCell<Vec<(ConversationId, ClientId, RequestId)>>,
+    /// One conversation is caught up at a time: the queue has room for one.
+    pub catch_up: Semaphore,
     metrics: Metrics,
 }
 
@@ -73,7 +73,16 @@ impl Peer {
         outlet: Rc<dyn Outlet>,
         metrics: Metrics,
     ) -> Self {
-        Self { session, tenant, user, device, outlet, accepts: RefCell::default(), metrics }
+        Self {
+            session,
+            tenant,
+            user,
+            device,
+            outlet,
+            accepts: RefCell::default(),
+            catch_up: Semaphore::new(1),
+            metrics,
+        }
     }
 
     /// Queues the JSON of one message.
@@ -81,39 +90,39 @@ impl Peer {
         self.outlet.send(encode_text_frame(json));
     }
 
-    /// Tells the client to come back later, and closes.
+    /// Tells the client to come back later; the socket is closed soon.
     pub fn go_away(&self, reconnect_after_ms: u64, reason: &str) {
         let notice = Notification::GoAway { reconnect_after_ms, reason: reason.to_owned() };
         self.send_json(&json::encode_notification(&notice));
-        self.outlet.close(RESTART, reason);
     }
 
     /// From now on an `accepted` is owed for this request.
-    pub fn owe_accepted(&self, client_id: ClientId, request: RequestId) {
-        self.accepts.borrow_mut().push((client_id, request));
+    pub fn owe_accepted(&self, to: ConversationId, client_id: ClientId, request: RequestId) {
+        self.accepts.borrow_mut().push((to, client_id, request));
     }
 
     /// The record is durable: answers the request, unless that was done.
-    pub fn accepted(&self, client_id: ClientId, request: &RequestId) {
-        if self.settle(client_id, request) {
+    pub fn accepted(&self, request: &RequestId) {
+        if self.settle(request) {
             self.send_accepted(request);
         }
     }
 
     /// The append failed. False where the record turned out to be durable all the same.
     #[must_use]
-    pub fn settle(&self, client_id: ClientId, request: &RequestId) -> bool {
+    pub fn settle(&self, request: &RequestId) -> bool {
         let mut accepts = self.accepts.borrow_mut();
-        let found = accepts.iter().position(|(id, r)| *id == client_id && r == request);
+        let found = accepts.iter().position(|(_, _, owed)| owed == request);
         found.map(|index| accepts.remove(index)).is_some()
     }
 
     /// An outcome is about to be told: whatever `accepted` is owed for it comes first.
-    pub fn accepted_first(&self, client_id: ClientId) {
+    pub fn accepted_first(&self, from: ConversationId, client_id: ClientId) {
         loop {
             let mut accepts = self.accepts.borrow_mut();
-            let Some(index) = accepts.iter().position(|(id, _)| *id == client_id) else { return };
-            let (_, request) = accepts.remove(index);
+            let owed = accepts.iter().position(|(to, id, _)| (*to, *id) == (from, client_id));
+            let Some(index) = owed else { return };
+            let (_, _, request) = accepts.remove(index);
             drop(accepts);
             self.send_accepted(&request);
         }

@@ -58,7 +58,7 @@ pub async fn serve(
         let (told, leaving) = (gateway.clone(), leaving.clone());
         actix_rt::spawn(async move {
             leaving.cancelled().await;
-            told.go_away(spread_ms, "the server restarts");
+            told.go_away(spread_ms, "the server restarts").await;
         });
         ThreadGateway(gateway)
     };

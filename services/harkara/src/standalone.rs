@@ -59,8 +59,11 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
     let server =
         start_gateway(&settings, &embedded, listener, issuer.clone(), (&clock, &entropy)).await?;
     readiness.set(true);
-    announce::tell(&settings, server.address(), admin.address(), issuer.as_deref())
-        .map_err(failed)?;
+    let told = announce::tell(&settings, server.address(), admin.address(), issuer.as_deref());
+    if let Err(error) = told {
+        // Nobody reads it: serving goes on.
+        tracing::warn!(%error, "could not say on standard output where it listens");
+    }
 
     lifecycle.drain().cancelled().await;
     readiness.set(false);

@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use harkara_domain::{Event, Millis, Position, Record, Rejection, State};
+use harkara_domain::{Event, Millis, Position, Record, Rejection, Seq, State};
 use harkara_engine::{EndpointId, Up, link::Outcome, store::Step};
 
 use super::{
@@ -38,6 +38,9 @@ pub struct Decided {
     pub outcome: Option<Outcome>,
     /// The event it caused.
     pub event: Option<Arc<Event>>,
+    /// Applied before this state was built: where its event stands, if that changed lists. The
+    /// worker before may have ended before it told the inboxes.
+    pub replayed: Option<Seq>,
 }
 
 /// A step to be written, and what to tell when it is.
@@ -197,7 +200,7 @@ impl Ready {
     fn decide(&mut self, work: Work, planned: &mut Planned) {
         let Work { position, at, record } = work;
         let Some(window) = &mut self.window else { return };
-        let mut decided = Decided { record, position, outcome: None, event: None };
+        let mut decided = Decided { record, position, outcome: None, event: None, replayed: None };
         match decide::decide(&self.state, window, &decided.record, position, at) {
             Decision::Event(event) => {
                 // It was made for this state, so it fits; a bug here must not become a wrong row.
@@ -220,6 +223,10 @@ impl Ready {
             }
             Decision::Settled(seq) => decided.outcome = Some(Outcome::Settled(seq)),
             Decision::Repeated(code) => decided.outcome = Some(Outcome::Rejected(code)),
+            Decision::Skip if inbox::may_concern(&decided.record.command) => {
+                let found = window.find(decided.record.device, decided.record.client_id);
+                decided.replayed = found.map(|(seq, _)| seq);
+            }
             Decision::Skip => {}
         }
         planned.decided.push(decided);

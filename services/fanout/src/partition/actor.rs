@@ -187,7 +187,7 @@ impl PartitionActor {
         let mut resting: Vec<_> = self
             .slots
             .iter()
-            .filter(|(_, slot)| slot.next() == Next::Rest)
+            .filter(|(id, slot)| slot.next() == Next::Rest && !self.cursors.moving(**id))
             .map(|(id, slot)| (slot.used, *id))
             .collect();
         resting.sort_unstable();

@@ -26,6 +26,16 @@ type Moves = HashMap<ConversationId, HashMap<UserId, (Cursor, Vec<Waiter>)>>;
 pub struct Cursors {
     moved: Moves,
     flushing: bool,
+    /// Conversations whose cursors are being written.
+    writing: Vec<ConversationId>,
+}
+
+impl Cursors {
+    /// Are cursors of this conversation not yet written? Then a state that is loaded now could
+    /// miss them.
+    pub fn moving(&self, conversation: ConversationId) -> bool {
+        self.moved.contains_key(&conversation) || self.writing.contains(&conversation)
+    }
 }
 
 impl PartitionActor {
@@ -51,6 +61,7 @@ impl PartitionActor {
 
     fn flush_cursors(&mut self, ctx: &mut Context<Self>) {
         let moved = std::mem::take(&mut self.cursors.moved);
+        self.cursors.writing = moved.keys().copied().collect();
         let (store, patience) = (Arc::clone(&self.context.store), self.patience.clone());
         let writing = async move {
             for (conversation, users) in &moved {
@@ -66,6 +77,7 @@ impl PartitionActor {
                     actor.cursor_written(conversation, user, cursor, waiters);
                 }
             }
+            actor.cursors.writing.clear();
             actor.cursors.flushing = !actor.cursors.moved.is_empty();
             if actor.cursors.flushing {
                 actor.flush_cursors(ctx);

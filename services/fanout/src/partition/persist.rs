@@ -3,7 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use harkara_domain::{Event, Membership, Partition};
+use harkara_domain::{ConversationId, Event, Membership, Ordinal, Partition, Position, Seq};
 use harkara_engine::{Log, LogError, Store, StoreError};
 use harkara_protocol::record;
 use harkara_service_runtime::entropy::SharedEntropy;
@@ -83,6 +83,21 @@ impl Patience {
     }
 }
 
+impl Patience {
+    /// The event at a place that is known to be stored, if this record caused it.
+    pub async fn caused_event(
+        &self,
+        store: &dyn Store,
+        conversation: ConversationId,
+        seq: Seq,
+        position: Position,
+    ) -> Option<Arc<Event>> {
+        let read = || store.events(conversation, seq.saturating_sub(1), seq, 1);
+        let event = self.store("read an event again", read).await.pop()?;
+        (event.position == position).then(|| Arc::new(event))
+    }
+}
+
 struct Trouble {
     message: String,
     operator: bool,
@@ -105,9 +120,9 @@ impl From<LogError> for Trouble {
 /// Reads the store once; used where the asker can ask again.
 pub async fn ordinal_at(
     store: &dyn Store,
-    conversation: harkara_domain::ConversationId,
-    seq: harkara_domain::Seq,
-) -> Option<harkara_domain::Ordinal> {
+    conversation: ConversationId,
+    seq: Seq,
+) -> Option<Ordinal> {
     let events = store.events(conversation, seq.saturating_sub(1), seq, 1).await.ok()?;
     events.first().map(|event| event.ordinal)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use harkara_domain::{
-    Command, ConversationId, Event, Membership, Position, Record, command::RULES_VERSION,
+    Command, ConversationId, Event, Position, Record, Seq, command::RULES_VERSION,
 };
 use harkara_engine::{
     EndpointId, Entry,
@@ -19,6 +19,19 @@ use crate::{
     conversation::slot::{Decided, Planned, Work},
     inbox,
 };
+
+/// A record whose event changes lists.
+struct Caused {
+    position: Position,
+    by: By,
+}
+
+enum By {
+    /// It was just written.
+    Event(Arc<Event>),
+    /// It was written before this worker took over.
+    Stored(Seq),
+}
 
 /// Records in the order of the log.
 #[derive(Message)]
@@ -37,7 +50,7 @@ impl Handler<Batch> for PartitionActor {
         let mut touched = Vec::new();
         for entry in batch.0 {
             if self.stopped {
-                return;
+                break;
             }
             let waited = now.saturating_sub(entry.at).saturating_mul(1_000_000);
             self.context.metrics.step(Step::Consume, waited);
@@ -144,36 +157,51 @@ impl PartitionActor {
     /// The step is durable: tell, and let the commit move. A record whose event changes lists is
     /// done when the inboxes know.
     fn written(&mut self, conversation: ConversationId, planned: Planned, ctx: &mut Context<Self>) {
-        let mut caused = Vec::new();
         let mut waiting = Vec::new();
         for decided in planned.decided {
             self.tell(conversation, &decided);
-            match decided.event {
-                Some(event) if inbox::concerns(&event) => {
-                    waiting.push(decided.position.offset);
-                    let rows = inbox::memberships(event.tenant, conversation, &event);
-                    caused.extend(rows.map(|row| (row, Arc::clone(&event))));
+            let position = decided.position;
+            match (decided.event, decided.replayed) {
+                (Some(event), _) if inbox::concerns(&event) => {
+                    waiting.push(Caused { position, by: By::Event(event) });
                 }
-                _ => self.finish(decided.position.offset),
+                (_, Some(seq)) => waiting.push(Caused { position, by: By::Stored(seq) }),
+                _ => self.finish(position.offset),
             }
         }
         if waiting.is_empty() {
             self.commit(ctx);
         } else {
-            self.tell_inboxes(waiting, caused, ctx);
+            self.tell_inboxes(conversation, waiting, ctx);
         }
     }
 
     fn tell_inboxes(
         &mut self,
-        waiting: Vec<u64>,
-        caused: Vec<(Membership, Arc<Event>)>,
+        conversation: ConversationId,
+        waiting: Vec<Caused>,
         ctx: &mut Context<Self>,
     ) {
-        let (log, patience) = (Arc::clone(&self.context.log), self.patience.clone());
-        let telling = async move { patience.tell_inboxes(&log, &caused).await };
-        ctx.spawn(telling.into_actor(self).map(move |(), actor, ctx| {
-            waiting.iter().for_each(|offset| actor.finish(*offset));
+        let (log, store) = (Arc::clone(&self.context.log), Arc::clone(&self.context.store));
+        let patience = self.patience.clone();
+        let telling = async move {
+            let mut rows = Vec::new();
+            for Caused { position, by } in &waiting {
+                let event = match by {
+                    By::Event(event) => Some(Arc::clone(event)),
+                    By::Stored(seq) => {
+                        patience.caused_event(&*store, conversation, *seq, *position).await
+                    }
+                };
+                let Some(event) = event else { continue };
+                let changed = inbox::memberships(event.tenant, conversation, &event);
+                rows.extend(changed.map(|row| (row, Arc::clone(&event))));
+            }
+            patience.tell_inboxes(&log, &rows).await;
+            waiting
+        };
+        ctx.spawn(telling.into_actor(self).map(|told, actor, ctx| {
+            told.iter().for_each(|caused| actor.finish(caused.position.offset));
             actor.commit(ctx);
         }));
     }

@@ -4,13 +4,22 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use harkara_domain::{Command, ConversationId, Event, Partition, Record, Seq, TenantId};
+use harkara_domain::{
+    Command, ConversationId, Event, Partition, Position, Record, Seq, State, TenantId,
+};
 use harkara_engine::{
     Down, EndpointId, GatewayLink, Up,
     link::{Outcome, What},
+    store::Step,
 };
 use harkara_engine_embedded::{Embedded, Options};
-use harkara_fanout::{Config, Engines, Worker};
+use harkara_fanout::{
+    Config, Engines, Worker,
+    conversation::{
+        decide::{Decision, decide},
+        window::Window,
+    },
+};
 use harkara_protocol::record as wire;
 use harkara_service_runtime::{clock::SystemClock, entropy::SystemEntropy};
 use tokio::sync::mpsc;
@@ -268,6 +277,68 @@ fn inboxes_are_told() {
         let mut forged = record(1, 3, repeat);
         forged.conversation = conversation();
         process.append(forged).await;
+        process.stop().await;
+    });
+}
+
+/// [D10] A worker ended between storing an event and telling the inboxes: the next one tells.
+#[test]
+fn a_takeover_tells_what_was_left_untold() {
+    in_system(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let create = record(1, 1, create(&[2]));
+        {
+            // What the worker before left behind: the row, but neither news nor commit.
+            let options = Options { partitions: PARTITIONS, ..Options::default() };
+            let clock = SystemClock::shared();
+            let embedded = Embedded::open(dir.path(), options, clock).expect("opens");
+            let partition = Partition::of(conversation(), PARTITIONS);
+            let log = embedded.log();
+            let appended = log.append(partition, conversation(), wire::encode(&create));
+            let appended = appended.expect("queued").await.expect("durable");
+            let generation = embedded.generation();
+            let position = Position { generation, offset: appended.offset };
+            let (state, window) = (State::empty(conversation()), Window::default());
+            let decision = decide(&state, &window, &create, position, appended.at);
+            let Decision::Event(event) = decision else { panic!("{decision:?}") };
+            let step = Step { events: vec![Arc::from(event)], ..Step::default() };
+            embedded.store().write(TENANT, conversation(), step).await.expect("written");
+            embedded.close().await.expect("closes");
+        }
+        let process = Process::start(dir.path()).await;
+        // The create, and the news for both members.
+        let told = async {
+            while process.embedded.counts().appended < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), told).await.expect("told in time");
+        assert_eq!(process.history().await.len(), 1, "visible_once");
+        process.stop().await;
+    });
+}
+
+/// Who names nobody ends the endpoint's whole subscription.
+#[test]
+fn a_subscription_ends_with_its_endpoint() {
+    in_system(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut process = Process::start(dir.path()).await;
+        process.append(record(1, 1, create(&[2]))).await;
+        process.outcome().await;
+        process.subscribe(2).await;
+        let up = Up::Unsubscribe { conversation: conversation(), users: Vec::new() };
+        let partition = Partition::of(conversation(), PARTITIONS);
+        process.link.send(partition, up).expect("served");
+        process.append(record(1, 2, text("unheard"))).await;
+        process.append(record(1, 2, text("unheard"))).await;
+        assert_eq!(process.outcome().await, Outcome::Settled(2));
+        process.append(record(1, 3, add(&[5]))).await;
+        let first = process.expect(|down| match down.what {
+            What::Event(_) | What::Outcome { .. } => Some(matches!(down.what, What::Event(_))),
+            _ => None,
+        });
+        assert!(!first.await, "no event after the end of the subscription");
         process.stop().await;
     });
 }

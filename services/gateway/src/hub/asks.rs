@@ -74,12 +74,13 @@ impl Hub {
     #[must_use]
     pub fn expect_outcome(
         &self,
+        conversation: ConversationId,
         device: DeviceId,
         client_id: ClientId,
     ) -> oneshot::Receiver<Outcome> {
         let (sender, outcome) = oneshot::channel();
         let mut state = self.state.borrow_mut();
-        state.outcomes.entry((device, client_id)).or_default().push(sender);
+        state.outcomes.entry((conversation, device, client_id)).or_default().push(sender);
         outcome
     }
 }

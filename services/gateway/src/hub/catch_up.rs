@@ -7,11 +7,14 @@ use std::{rc::Rc, time::Duration};
 use harkara_domain::{ConversationId, Event, Seq};
 use harkara_protocol::json;
 
-use super::{Hub, Key, feed::Offer};
-use crate::transport::frames::encode_text_frame;
+use super::{
+    Hub, Key,
+    feed::{Offer, Place},
+};
+use crate::{peer::Peer, transport::frames::encode_text_frame};
 
-/// Events in one read: 200 × ~400 bytes = 80 KB.
-const PAGE: usize = 200;
+/// Events in one read: 64 × ~400 bytes = 25 KB, and 2 MB at the very worst.
+const PAGE: usize = 64;
 
 /// Between two looks at a full outbound queue, and between two tries of a store that failed.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -61,14 +64,21 @@ impl Hub {
 
     /// Brings one session from its place to the head, then it is live.
     pub(super) fn catch_up(self: &Rc<Self>, key: Key, conversation: ConversationId) {
-        let Some(place) = self.place(key, conversation) else { return };
-        if self.advance(key, conversation, place).is_some() {
+        let begins = {
+            let mut state = self.state.borrow_mut();
+            let feed = state.feeds.get_mut(&conversation);
+            feed.is_some_and(|feed| {
+                let at = feed.place(key).map_or(0, |place| place.at);
+                feed.advance(key, at).is_some() && feed.begin_catch_up(key)
+            })
+        };
+        if begins {
             actix_rt::spawn(Rc::clone(self).run_catch_up(key, conversation));
         }
     }
 
-    fn place(&self, key: Key, conversation: ConversationId) -> Option<Seq> {
-        Some(self.state.borrow().feeds.get(&conversation)?.place(key)?.at)
+    pub(super) fn place_of(&self, key: Key, conversation: ConversationId) -> Option<Place> {
+        self.state.borrow().feeds.get(&conversation)?.place(key)
     }
 
     fn advance(&self, key: Key, conversation: ConversationId, at: Seq) -> Option<(Seq, Seq)> {
@@ -76,37 +86,68 @@ impl Hub {
     }
 
     async fn run_catch_up(self: Rc<Self>, key: Key, conversation: ConversationId) {
-        let Ok(_permit) = self.catch_ups.acquire().await else { return };
-        while let Some(at) = self.place(key, conversation) {
-            let Some((after, until)) = self.advance(key, conversation, at) else { return };
+        let Some(peer) = self.peer(key) else { return };
+        let Ok(_one_at_a_time) = peer.catch_up.acquire().await else { return };
+        while let Some(place) = self.place_of(key, conversation) {
+            let Some((after, until)) = self.advance(key, conversation, place.at) else { break };
+            if !self.has_drained(key, &peer).await {
+                return;
+            }
+            // The permit covers the read only: a slow reader must not hold up the others.
+            let Ok(permit) = self.catch_ups.acquire().await else { return };
             let page = self.page(conversation, after, until).await;
-            let Some(peer) = self.peer(key) else { return };
-            // Catching up must not be what makes a reader slow.
-            while peer.outlet.queued_bytes() > self.config.outbound_soft_bytes {
-                tokio::time::sleep(PAUSE).await;
-                if self.peer(key).is_none() {
-                    return;
-                }
-            }
-            // It may have left, or been removed and added again, while the page was read.
-            if self.place(key, conversation) != Some(after) {
-                continue;
-            }
-            for event in &page {
-                if peer.device == event.device {
-                    peer.accepted_first(event.client_id);
-                }
-                peer.outlet.send(encode_text_frame(&json::encode_event(conversation, event)));
-                if event.leavers().contains(&peer.user) {
-                    // Removed before it joined here: this is the last thing it may see (S4).
-                    return self.forget(key, conversation);
-                }
-            }
-            self.metrics.delivered(page.len() as u64);
-            if let Some(last) = page.last() {
-                self.advance(key, conversation, last.seq);
+            drop(permit);
+            if !self.send_page(key, &peer, conversation, &page).await {
+                break;
             }
         }
+        let mut state = self.state.borrow_mut();
+        if let Some(feed) = state.feeds.get_mut(&conversation) {
+            feed.end_catch_up(key);
+        }
+    }
+
+    /// Sends events as far as they are the next ones for the session; it may have left meanwhile,
+    /// or been removed and added again. False where there is nothing more to do.
+    async fn send_page(
+        self: &Rc<Self>,
+        key: Key,
+        peer: &Peer,
+        conversation: ConversationId,
+        page: &[Event],
+    ) -> bool {
+        for event in page {
+            if !self.has_drained(key, peer).await {
+                return false;
+            }
+            if self.place_of(key, conversation).is_none_or(|place| place.at + 1 != event.seq) {
+                continue;
+            }
+            if peer.device == event.device {
+                peer.accepted_first(conversation, event.client_id);
+            }
+            peer.outlet.send(encode_text_frame(&json::encode_event(conversation, event)));
+            self.metrics.delivered(1);
+            self.advance(key, conversation, event.seq);
+            if event.leavers().contains(&peer.user) {
+                // Removed before it joined here: this is the last thing it may see (S4).
+                self.forget(key, conversation);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits until the client has read most of what waits for it: catching up must not be what
+    /// makes a reader slow. False when the session is gone.
+    async fn has_drained(&self, key: Key, peer: &Peer) -> bool {
+        while peer.outlet.queued_bytes() > self.config.outbound_soft_bytes {
+            tokio::time::sleep(PAUSE).await;
+            if self.peer(key).is_none() {
+                return false;
+            }
+        }
+        self.peer(key).is_some()
     }
 
     /// A page of events; waits for the store as long as it takes.

@@ -17,6 +17,8 @@ pub struct Place {
     pub at: Seq,
     /// It gets live events; otherwise it is being caught up, or waits for that.
     pub live: bool,
+    /// Somebody is catching it up.
+    catching: bool,
 }
 
 /// Makes room for one more by an eighth instead of doubling: most conversations have few members
@@ -117,7 +119,7 @@ impl Feed {
     pub fn join(&mut self, key: Key, from: Seq, at: Seq) {
         self.leave(key);
         grow_gently(&mut self.places);
-        self.places.push(Place { key, from, at, live: false });
+        self.places.push(Place { key, from, at, live: false, catching: false });
     }
 
     /// A session leaves.
@@ -127,10 +129,28 @@ impl Feed {
         self.places.len() < before
     }
 
-    /// The sessions that are not live.
+    /// The sessions that are not live, and that nobody is catching up.
     #[must_use]
     pub fn waiting(&self) -> Vec<Key> {
-        self.places.iter().filter(|place| !place.live).map(|place| place.key).collect()
+        let waits = |place: &&Place| !place.live && !place.catching;
+        self.places.iter().filter(waits).map(|place| place.key).collect()
+    }
+
+    /// Somebody will catch a session up. False where that is needless or under way.
+    pub fn begin_catch_up(&mut self, key: Key) -> bool {
+        let Some(place) = self.places.iter_mut().find(|place| place.key == key) else {
+            return false;
+        };
+        let begins = !place.live && !place.catching;
+        place.catching |= begins;
+        begins
+    }
+
+    /// Whoever caught a session up stops.
+    pub fn end_catch_up(&mut self, key: Key) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.key == key) {
+            place.catching = false;
+        }
     }
 
     /// A session's place.
@@ -145,14 +165,10 @@ impl Feed {
         let head = self.head?;
         let place = self.places.iter_mut().find(|place| place.key == key)?;
         place.at = place.at.max(at);
+        // What is given out here may lag behind what the owner told the session: then it is live,
+        // and gets nothing before its place.
         place.live = place.at >= head;
-        if place.live {
-            // A cursor beyond the head was reset by the caller; never wait for a number that
-            // may come much later.
-            place.at = head;
-            return None;
-        }
-        Some((place.at, head))
+        (!place.live).then_some((place.at, head))
     }
 }
 
@@ -170,7 +186,7 @@ mod tests {
         Lose(Seq),
         Confirm,
         Repair,
-        Join(Key, Seq),
+        Join(Key, i64),
         CatchUp(Key),
         Leave(Key),
     }
@@ -181,9 +197,9 @@ mod tests {
             1 => (1u64..4).prop_map(Op::Lose),
             1 => Just(Op::Confirm),
             3 => Just(Op::Repair),
-            2 => (0usize..4, 0u64..6).prop_map(|(key, back)| Op::Join(key, back)),
-            3 => (0usize..4).prop_map(Op::CatchUp),
-            1 => (0usize..4).prop_map(Op::Leave),
+            2 => (0usize..4, -3i64..6).prop_map(|(key, back)| Op::Join(key.into(), back)),
+            3 => (0usize..4).prop_map(|key| Op::CatchUp(key.into())),
+            1 => (0usize..4).prop_map(|key| Op::Leave(key.into())),
         ]
     }
 
@@ -194,7 +210,7 @@ mod tests {
     impl Seen {
         fn see(&mut self, key: Key, seq: Seq) {
             let (at, seen) = self.0.get_mut(&key).expect("joined");
-            assert_eq!(seq, *at + 1, "session {key} got a hole or a repeat");
+            assert_eq!(seq, *at + 1, "session {key:?} got a hole or a repeat");
             *at = seq;
             seen.push(seq);
         }
@@ -233,7 +249,8 @@ mod tests {
                         feed.end_repair();
                     },
                     Op::Join(key, back) => {
-                        let at = feed.head().unwrap_or(0).saturating_sub(back);
+                        // Back from the head, or ahead of it where this thread lags behind.
+                        let at = feed.head().unwrap_or(0).saturating_add_signed(-back).min(newest);
                         feed.join(key, 1, at);
                         seen.0.insert(key, (at, Vec::new()));
                         feed.advance(key, at);

@@ -50,8 +50,14 @@ impl Hub {
             Some(Offer::Gap) => self.repair(conversation),
             Some(Offer::Old) => {}
             // The last session left while this was on its way, or the end got lost.
+            None if self.is_awaited(conversation) => {}
             None => drop(self.up(Up::Unsubscribe { conversation, users: Vec::new() })),
         }
+    }
+
+    /// Does somebody wait for the owner's word on it?
+    fn is_awaited(&self, conversation: ConversationId) -> bool {
+        self.state.borrow().entries.keys().any(|(awaited, _)| *awaited == conversation)
     }
 
     /// Gives the next event to every live session: encoded once, the same bytes for all.
@@ -69,7 +75,7 @@ impl Hub {
                 let Some(local) = state.sessions.get(key) else { continue };
                 let peer = &local.peer;
                 if peer.device == event.device {
-                    peer.accepted_first(event.client_id);
+                    peer.accepted_first(conversation, event.client_id);
                 }
                 peer.outlet.send(frame.clone());
                 delivered += 1;
@@ -87,7 +93,7 @@ impl Hub {
 
     /// What an event means for subscriptions and lists, besides its delivery.
     fn after_event(self: &Rc<Self>, conversation: ConversationId, event: &Event) {
-        self.expel(conversation, event.leavers());
+        self.expel(conversation, event.leavers(), event.seq);
         match &event.body {
             Body::Left { successor } => {
                 self.refresh(conversation, |user| Some(user) == *successor);
@@ -131,6 +137,7 @@ impl Hub {
         // Sessions that joined before the head was known.
         let waiting = self.state.borrow().feeds.get(&conversation).map(Feed::waiting);
         waiting.into_iter().flatten().for_each(|key| self.catch_up(key, conversation));
+        self.refreshed(conversation, entries);
         for (user, entry) in entries {
             if entry.is_none() {
                 self.not_a_member(conversation, *user);

@@ -23,11 +23,14 @@ impl Hub {
         client_id: ClientId,
         outcome: Outcome,
     ) {
-        let waiting = self.state.borrow_mut().outcomes.remove(&(device, client_id));
-        if let Some(waiting) = waiting {
-            for waiter in waiting {
-                let _ = waiter.send(outcome);
-            }
+        let waiter = {
+            let mut state = self.state.borrow_mut();
+            let waiting = state.outcomes.get_mut(&(conversation, device, client_id));
+            waiting.and_then(|waiting| (!waiting.is_empty()).then(|| waiting.remove(0)))
+        };
+        if let Some(waiter) = waiter {
+            // One outcome a record: who asked first gets the first.
+            let _ = waiter.send(outcome);
             return;
         }
         let notification = match outcome {
@@ -46,8 +49,9 @@ impl Hub {
             },
         };
         let frame = json::encode_notification(&notification);
-        for peer in self.peers().iter().filter(|peer| peer.device == device) {
-            peer.accepted_first(client_id);
+        let peers = self.state.borrow().sessions.of_device(device);
+        for peer in peers {
+            peer.accepted_first(conversation, client_id);
             peer.send_json(&frame);
         }
     }
@@ -119,7 +123,7 @@ impl Hub {
         early.into_iter().flatten().for_each(|news| self.news(key, news));
     }
 
-    fn news(self: &Rc<Self>, key: Key, news: News) {
+    pub(super) fn news(self: &Rc<Self>, key: Key, news: News) {
         {
             let mut state = self.state.borrow_mut();
             let Some(local) = state.sessions.get_mut(key) else { return };
@@ -131,6 +135,11 @@ impl Hub {
         if present {
             actix_rt::spawn(Rc::clone(self).appeared(key, conversation, cause));
         } else if let Some(peer) = self.peer(key) {
+            let from = self.place_of(key, conversation).map(|place| place.from);
+            if from.is_some_and(|from| from > cause) {
+                // Added again since: the later cause holds.
+                return;
+            }
             self.forget(key, conversation);
             self.tell_change(&peer, conversation, Change::Removed, None);
         }

@@ -7,7 +7,7 @@ use harkara_engine::Up;
 use harkara_protocol::client::notifications::Change;
 use tokio::sync::oneshot;
 
-use super::{Hub, Key, feed::grow_gently};
+use super::{Hub, Key, News, feed::grow_gently};
 
 /// Sweeps (of a second) that an end of subscription is remembered: longer than any session takes
 /// between the owner's answer and following, which the owner's timeout bounds.
@@ -28,6 +28,7 @@ impl Hub {
     ) -> Result<Option<Entry>, NoOwner> {
         let peer = self.peer(key).ok_or(NoOwner)?;
         let user = peer.user;
+        let Ok(_permit) = self.subscribing.acquire().await else { return Err(NoOwner) };
         let (answer, entry) = oneshot::channel();
         {
             let mut state = self.state.borrow_mut();
@@ -64,9 +65,7 @@ impl Hub {
             grow_gently(keys);
             keys.push(key);
         }
-        if self.up(Up::SubscribeInbox { conversation: inbox, user: peer.user }).is_err() {
-            self.resubscribe.set(true);
-        }
+        self.up_surely(Up::SubscribeInbox { conversation: inbox, user: peer.user });
     }
 
     /// From now on the session gets every event after `at`: first what is missing, then live.
@@ -89,24 +88,25 @@ impl Hub {
             let ended = state.ended.remove(&(conversation, user)).is_some();
             (ended || feed.head().is_none()).then_some(user)
         };
-        if let Some(user) = ask_again
-            && self.up(Up::Subscribe { conversation, users: vec![user] }).is_err()
-        {
-            self.resubscribe.set(true);
+        if let Some(user) = ask_again {
+            self.up_surely(Up::Subscribe { conversation, users: vec![user] });
         }
         self.catch_up(key, conversation);
     }
 
     /// Is the session in the conversation's feed?
     pub fn is_subscribed(&self, key: Key, conversation: ConversationId) -> bool {
-        self.access(key, conversation).is_some()
+        let state = self.state.borrow();
+        state.feeds.get(&conversation).is_some_and(|feed| feed.place(key).is_some())
     }
 
-    /// What the owner confirmed to this session: the first sequence it may see, and the head.
+    /// What the owner confirmed to this session and this thread has given out: the first sequence
+    /// it may see, and the head. None where the thread lags behind the session's joining.
     pub fn access(&self, key: Key, conversation: ConversationId) -> Option<(Seq, Seq)> {
         let state = self.state.borrow();
         let feed = state.feeds.get(&conversation)?;
-        Some((feed.place(key)?.from, feed.head()?))
+        let (from, head) = (feed.place(key)?.from, feed.head()?);
+        (from <= head + 1).then_some((from, head))
     }
 
     /// The session ends.
@@ -121,7 +121,8 @@ impl Hub {
             self.forget(key, conversation);
         }
         let mut state = self.state.borrow_mut();
-        let user = state.sessions.remove(key).peer.user;
+        let Some(local) = state.sessions.remove(key) else { return };
+        let user = local.peer.user;
         if let Some(keys) = state.inboxes.get_mut(&inbox) {
             keys.retain(|other| *other != key);
             if keys.is_empty() {
@@ -144,7 +145,7 @@ impl Hub {
             let Some(feed) = state.feeds.get_mut(&conversation) else { return };
             feed.leave(key);
             let user = state.sessions.get(key).map(|local| local.peer.user);
-            let user_of = |key| state.sessions.get(key).map(|local: &super::Local| local.peer.user);
+            let user_of = |key| state.sessions.get(key).map(|local| local.peer.user);
             let stays = feed.places().iter().any(|place| user_of(place.key) == user);
             if feed.is_empty() {
                 state.feeds.remove(&conversation);
@@ -161,18 +162,30 @@ impl Hub {
     }
 
     fn keys_of(&self, conversation: ConversationId, of: impl Fn(UserId) -> bool) -> Vec<Key> {
+        self.keys_before(conversation, Seq::MAX, of)
+    }
+
+    /// Sessions that joined at `seq` or before.
+    fn keys_before(
+        &self,
+        conversation: ConversationId,
+        seq: Seq,
+        of: impl Fn(UserId) -> bool,
+    ) -> Vec<Key> {
         let state = self.state.borrow();
         let Some(feed) = state.feeds.get(&conversation) else { return Vec::new() };
         let is_theirs = |key: &Key| state.sessions.get(*key).is_some_and(|l| of(l.peer.user));
-        feed.places().iter().map(|place| place.key).filter(is_theirs).collect()
+        let before = feed.places().iter().filter(|place| place.from <= seq);
+        before.map(|place| place.key).filter(is_theirs).collect()
     }
 
-    /// Users were removed: their sessions get nothing more of it (S4). The owner knows already.
-    pub(super) fn expel(&self, conversation: ConversationId, users: &[UserId]) {
+    /// Users were removed at `seq`: their sessions get nothing more of it (S4), unless they were
+    /// added again since. The owner knows already.
+    pub(super) fn expel(&self, conversation: ConversationId, users: &[UserId], seq: Seq) {
         if users.is_empty() {
             return;
         }
-        for key in self.keys_of(conversation, |user| users.contains(&user)) {
+        for key in self.keys_before(conversation, seq, |user| users.contains(&user)) {
             self.forget(key, conversation);
         }
     }
@@ -187,37 +200,81 @@ impl Hub {
         }
     }
 
-    /// The entry looks different now for some users: their sessions are told.
-    pub(super) fn refresh(
-        self: &Rc<Self>,
+    /// The entry looks different now for some users: the owner is asked once for all of them, and
+    /// its answer is told to their sessions.
+    pub(super) fn refresh(&self, conversation: ConversationId, of: impl Fn(UserId) -> bool) {
+        let mut users: Vec<UserId> = {
+            let state = self.state.borrow();
+            let keys = self.keys_of(conversation, of);
+            keys.iter().filter_map(|key| Some(state.sessions.get(*key)?.peer.user)).collect()
+        };
+        users.sort_unstable();
+        users.dedup();
+        if users.is_empty() {
+            return;
+        }
+        self.state.borrow_mut().refreshing.insert(conversation, users.clone());
+        self.up_surely(Up::Subscribe { conversation, users });
+    }
+
+    /// The owner's answer tells of entries that were to be refreshed.
+    pub(super) fn refreshed(
+        &self,
         conversation: ConversationId,
-        of: impl Fn(UserId) -> bool,
+        entries: &[(UserId, Option<Entry>)],
     ) {
-        for key in self.keys_of(conversation, of) {
-            let hub = Rc::clone(self);
-            actix_rt::spawn(async move {
-                let entry = hub.entry_patiently(key, conversation).await;
-                if let (Some(entry), Some(peer)) = (entry, hub.peer(key)) {
-                    hub.tell_change(&peer, conversation, Change::Changed, Some(&entry));
+        let Some(users) = self.state.borrow_mut().refreshing.remove(&conversation) else { return };
+        let answered = |user: &UserId| entries.iter().any(|(other, _)| other == user);
+        if !users.iter().all(answered) {
+            // The answer to another question; ours is still under way.
+            self.state.borrow_mut().refreshing.insert(conversation, users);
+            return;
+        }
+        for (user, entry) in entries {
+            let Some(entry) = entry.as_ref().filter(|_| users.contains(user)) else { continue };
+            for key in self.keys_of(conversation, |other| other == *user) {
+                if let Some(peer) = self.peer(key) {
+                    self.tell_change(&peer, conversation, Change::Changed, Some(entry));
                 }
-            });
+            }
         }
     }
 
-    /// Frames were lost: everything is subscribed again, and the heads in the answers show what
-    /// is missing (architecture D8).
-    pub(super) fn heal(&self) {
-        if self.link.take_lost() {
-            self.metrics.repaired();
-            self.resubscribe.set(true);
-        }
-        if !self.resubscribe.take() {
+    /// Frames were lost: everything is subscribed again, the heads in the answers show what is
+    /// missing (architecture D8), and lists are read again for news that were lost. An outcome
+    /// that was lost is found by the client, which repeats what has none.
+    pub(super) fn notice_loss(self: &Rc<Self>) {
+        if !self.link.take_lost() {
             return;
         }
-        let all = self.everything();
-        if all.into_iter().any(|up| self.up(up).is_err()) {
-            // Said again at the next tick: repeating is harmless.
-            self.resubscribe.set(true);
+        self.metrics.repaired();
+        *self.unsaid.borrow_mut() = self.everything();
+        self.say_again();
+        let keys: Vec<Key> = self.state.borrow().sessions.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            actix_rt::spawn(Rc::clone(self).reread_list(key));
+        }
+    }
+
+    /// Says what found no room; what finds none again waits for the next sweep.
+    pub(super) fn say_again(&self) {
+        let unsaid = std::mem::take(&mut *self.unsaid.borrow_mut());
+        unsaid.into_iter().for_each(|up| self.up_surely(up));
+    }
+
+    /// Looks for conversations that came into a session's list while its news were lost. Those
+    /// that left it are told by the owner's answer.
+    async fn reread_list(self: Rc<Self>, key: Key) {
+        let Some(peer) = self.peer(key) else { return };
+        let Ok(permit) = self.catch_ups.acquire().await else { return };
+        let most = self.config.conversations_per_page_max;
+        let rows = self.store.memberships(peer.tenant, peer.user, None, most).await;
+        drop(permit);
+        for row in rows.unwrap_or_default() {
+            if !self.is_subscribed(key, row.conversation) {
+                let (conversation, cause) = (row.conversation, row.cause);
+                self.news(key, News { conversation, cause, present: true });
+            }
         }
     }
 

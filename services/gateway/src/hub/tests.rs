@@ -2,7 +2,12 @@
 //! is healed from the store (architecture D8); what a removed member must not see stays away (S4);
 //! what an owner of the past says is dropped (S5).
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use harkara_domain::{
@@ -28,6 +33,7 @@ const ROOM: ConversationId = ConversationId::from_bytes([0xc0; 16]);
 #[derive(Default)]
 struct Client {
     frames: RefCell<Vec<String>>,
+    queued: Cell<usize>,
 }
 
 impl Outlet for Client {
@@ -39,7 +45,7 @@ impl Outlet for Client {
     }
 
     fn queued_bytes(&self) -> usize {
-        0
+        self.queued.get()
     }
 
     fn close(&self, _: u16, _: &str) {}
@@ -76,8 +82,13 @@ struct Thread {
 
 impl Thread {
     fn new() -> Self {
+        Self::with_queue(1_000)
+    }
+
+    /// With so many frames between the owner and the hub.
+    fn with_queue(endpoint_frames: usize) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let options = Options { partitions: 1, endpoint_frames: 8, ..Options::default() };
+        let options = Options { partitions: 1, endpoint_frames, ..Options::default() };
         let embedded = Embedded::open(dir.path(), options, SystemClock::shared()).expect("opens");
         let owner = embedded.link().serve(Partition(0));
         let (endpoint, link, frames) = embedded.link().gateway();
@@ -210,7 +221,7 @@ fn on_a_thread(test: impl Future<Output = ()>) {
 #[test]
 fn what_the_queue_lost_comes_from_the_store() {
     on_a_thread(async {
-        let mut thread = Thread::new();
+        let mut thread = Thread::with_queue(8);
         let (key, client) = thread.session(1);
         thread.run_hub();
         thread.follow(key).await;
@@ -372,5 +383,82 @@ fn a_session_that_ends_takes_no_other_with_it() {
         let event = thread.message().await;
         thread.push(1, What::Event(event));
         eventually(|| client.events() == [1, 2]).await;
+    });
+}
+
+/// A session ends while the owner is asked for it, and another takes its place on the thread.
+#[test]
+fn nobody_gets_what_was_asked_for_another() {
+    on_a_thread(async {
+        let mut thread = Thread::new();
+        thread.run_hub();
+        let (gone, _) = thread.session(1);
+        let appearing = Rc::clone(&thread.hub).appeared(gone, ROOM, 1);
+        let appearing = tokio::task::spawn_local(appearing);
+        tokio::task::yield_now().await;
+        thread.hub.unregister(gone, ConversationId::from_bytes([1; 16]));
+        let (stranger, client) = thread.session(2);
+        thread.answer(1).await;
+        appearing.await.expect("joins");
+        let event = thread.message().await;
+        thread.push(1, What::Event(event));
+        thread.push(1, What::Typing { user: UserId::from_bytes([3; 16]), active: true });
+        // Whoever does follow the room hears it, so the frames have been taken.
+        let (member, heard) = thread.session(3);
+        thread.follow_after(member, 0).await;
+        eventually(|| heard.events() == [1]).await;
+        assert!(client.frames.borrow().is_empty(), "members_only");
+        assert_eq!(thread.hub.access(stranger, ROOM), None);
+    });
+}
+
+/// Clients that don't read while they are caught up hold up nobody else.
+#[test]
+fn slow_readers_hold_up_nobody_else() {
+    on_a_thread(async {
+        let mut thread = Thread::new();
+        thread.run_hub();
+        for _ in 0..10 {
+            thread.message().await;
+        }
+        let (key, _) = thread.session(3);
+        thread.follow(key).await;
+        let slow: Vec<_> = (0..100).map(|_| thread.session(1)).collect();
+        for (key, client) in &slow {
+            client.queued.set(usize::MAX);
+            thread.hub.follow(*key, ROOM, 1, 0);
+        }
+        let (key, quick) = thread.session(2);
+        thread.follow_after(key, 0).await;
+        eventually(|| quick.events() == (1..=10).collect::<Vec<_>>()).await;
+        assert!(slow.iter().all(|(_, client)| client.events().is_empty()));
+        slow.iter().for_each(|(_, client)| client.queued.set(0));
+        eventually(|| slow.iter().all(|(_, client)| client.events().len() == 10)).await;
+    });
+}
+
+/// The thread lags behind what the owner told a session: nothing before its place reaches it.
+#[test]
+fn a_session_is_never_taken_back() {
+    on_a_thread(async {
+        let mut thread = Thread::new();
+        thread.run_hub();
+        let (old, all) = thread.session(1);
+        thread.follow(old).await;
+        let lost = [thread.message().await, thread.message().await];
+        // Added at 3, which this thread has not heard of yet.
+        let (new, late) = thread.session(2);
+        thread.hub.follow(new, ROOM, 3, 3);
+        assert_eq!(thread.hub.access(new, ROOM), None, "the owner must be asked");
+        for event in lost {
+            thread.push(1, What::Event(event));
+        }
+        for _ in 0..2 {
+            let event = thread.message().await;
+            thread.push(1, What::Event(event));
+        }
+        eventually(|| all.events() == [1, 2, 3, 4]).await;
+        assert_eq!(late.events(), [4], "members_only");
+        assert_eq!(thread.hub.access(new, ROOM), Some((3, 4)));
     });
 }

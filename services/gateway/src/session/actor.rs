@@ -50,6 +50,8 @@ pub struct SessionActor {
     state: State,
     granted: Option<Identity>,
     blocked: bool,
+    /// Its place among the sockets that are nobody's session yet.
+    visitor: Option<usize>,
     heard_at: u64,
     ping_at: u64,
     start_by: u64,
@@ -69,6 +71,7 @@ impl SessionActor {
             state: State::new(config.requests_in_flight_max, rate, now),
             granted: grant.0,
             blocked: false,
+            visitor: None,
             heard_at: now,
             ping_at: now,
             start_by,
@@ -104,9 +107,12 @@ impl SessionActor {
         let _entered = span.enter();
         match call {
             Call::SessionStart(params) => {
-                let starting = start::start(open, id, params, self.granted.take());
+                let starting = start::start(open, id, params, self.granted.clone());
                 ctx.spawn(starting.into_actor(self).map(|well, actor: &mut Self, ctx| {
                     actor.state.started(well);
+                    if well {
+                        actor.open.gateway.forget_visitor(&mut actor.visitor);
+                    }
                     actor.answered();
                     // A token may end before the timer that runs would look.
                     let now = actor.open.gateway.clock.elapsed_ns();
@@ -238,10 +244,12 @@ impl Actor for SessionActor {
     type Context = Ctx;
 
     fn started(&mut self, ctx: &mut Ctx) {
+        self.visitor = self.open.gateway.remember_visitor(&self.open.socket);
         self.watch(ctx);
     }
 
     fn stopped(&mut self, _: &mut Ctx) {
+        self.open.gateway.forget_visitor(&mut self.visitor);
         if let Some(live) = self.open.live.get() {
             self.open.gateway.hub.unregister(live.key, live.inbox);
         }

@@ -55,7 +55,7 @@ pub fn send(open: &Rc<Open>, id: RequestId, params: MessageSend) -> Started {
         match may_append(&open, conversation).await {
             Ok(()) => {
                 if let Some(rest) = append_send(&open, &id, conversation, client_id, command) {
-                    actix_rt::spawn(rest);
+                    rest.await;
                 }
             }
             Err(error) => open.refuse(Some(&id), &error),
@@ -98,13 +98,13 @@ fn append_send(
             return None;
         }
     };
-    peer.owe_accepted(client_id, id.clone());
+    peer.owe_accepted(conversation, client_id, id.clone());
     let (open, id) = (Rc::clone(open), id.clone());
     Some(Box::pin(async move {
         match pending.await {
-            Ok(_) => peer.accepted(client_id, &id),
+            Ok(_) => peer.accepted(&id),
             // Unknown: the client's repeat finds out.
-            Err(error) if peer.settle(client_id, &id) => {
+            Err(error) if peer.settle(&id) => {
                 open.refuse(Some(&id), &log_failed(&error));
             }
             Err(_) => {}
@@ -179,7 +179,7 @@ async fn change(
     command: Command,
 ) -> Reply<Seq> {
     let device = open.live()?.peer.device;
-    let outcome = open.gateway.hub.expect_outcome(device, client_id);
+    let outcome = open.gateway.hub.expect_outcome(conversation, device, client_id);
     let pending = append(open, conversation, client_id, command)?;
     let deadline: Duration = open.gateway.config.outcome_timeout.into();
     let decided = async {
@@ -234,7 +234,13 @@ pub async fn create(open: Rc<Open>, params: ConversationCreate) -> Reply<Created
     }
     let command = Command::Create { kind, title: params.title, members };
     let seq = change(&open, conversation, client_id, command).await?;
-    Rc::clone(&open.gateway.hub).appeared(live.key, conversation, seq).await;
+    let hub = &open.gateway.hub;
+    let told = Rc::clone(hub).appeared(live.key, conversation, seq);
+    let patience: Duration = open.gateway.config.owner_timeout.into();
+    if tokio::time::timeout(patience, told).await.is_err() {
+        // It exists; the session follows it as soon as the owner speaks.
+        actix_rt::spawn(Rc::clone(hub).appeared(live.key, conversation, seq));
+    }
     Ok(Created { conversation: Id(conversation), seq: SeqNo(seq) })
 }
 
