@@ -223,15 +223,19 @@ impl Hub {
         conversation: ConversationId,
         entries: &[(UserId, Option<Entry>)],
     ) {
-        let Some(users) = self.state.borrow_mut().refreshing.remove(&conversation) else { return };
-        let answered = |user: &UserId| entries.iter().any(|(other, _)| other == user);
-        if !users.iter().all(answered) {
-            // The answer to another question; ours is still under way.
-            self.state.borrow_mut().refreshing.insert(conversation, users);
-            return;
-        }
+        let told: Vec<UserId> = {
+            let mut state = self.state.borrow_mut();
+            let Some(users) = state.refreshing.get_mut(&conversation) else { return };
+            let answered = |user: &UserId| entries.iter().any(|(other, _)| other == user);
+            let told = users.iter().copied().filter(answered).collect();
+            users.retain(|user| !answered(user));
+            if users.is_empty() {
+                state.refreshing.remove(&conversation);
+            }
+            told
+        };
         for (user, entry) in entries {
-            let Some(entry) = entry.as_ref().filter(|_| users.contains(user)) else { continue };
+            let Some(entry) = entry.as_ref().filter(|_| told.contains(user)) else { continue };
             for key in self.keys_of(conversation, |other| other == *user) {
                 if let Some(peer) = self.peer(key) {
                     self.tell_change(&peer, conversation, Change::Changed, Some(entry));
