@@ -1,9 +1,9 @@
 //! A gateway's end: its endpoints, and who of the workers gets what they ask.
 //!
 //! # Locks
-//! `endpoints` before `routes` before a connection's `asks` and an endpoint's `flags`; none is held
-//! across an await. A loss is flagged after the state that it tells of has changed, so that
-//! whoever takes the flag and asks again asks the new state.
+//! `peers` before `routes`; a connection's `asks` before `endpoints` before an endpoint's `flags`;
+//! none is held across an await. A loss is flagged when the state that it tells of has changed, or
+//! while that is locked, so that whoever takes the flag and asks again asks the new state.
 
 mod dial;
 mod route;

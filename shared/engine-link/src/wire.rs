@@ -220,3 +220,106 @@ fn answer(form: link::Answer) -> Result<Answer, DecodeError> {
         link::Answer::Unavailable => Answer::Unavailable,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use harkara_domain::{Kind, RejectCode, Role};
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+
+    fn user() -> impl Strategy<Value = UserId> {
+        any::<[u8; 16]>().prop_map(UserId::from_bytes)
+    }
+
+    fn conversation() -> impl Strategy<Value = ConversationId> {
+        any::<[u8; 16]>().prop_map(ConversationId::from_bytes)
+    }
+
+    fn any_up() -> impl Strategy<Value = Up> {
+        let question = (any::<u64>(), conversation(), user());
+        let numbers = (any::<u64>(), any::<bool>(), any::<u32>(), option::of(user()));
+        (0..7, question, vec(user(), 0..9), numbers).prop_map(
+            |(which, (request, conversation, user), users, (seq, active, limit, after))| {
+                let limit = limit as usize;
+                match which {
+                    0 => Up::Subscribe { conversation, users },
+                    1 => Up::SubscribeInbox { conversation, user },
+                    2 => Up::Unsubscribe { conversation, users },
+                    3 => Up::Advance { request, conversation, user, seq },
+                    4 => Up::Members { request, conversation, user, after, limit },
+                    5 => Up::Entry { request, conversation, user },
+                    _ => Up::Typing { conversation, user, active },
+                }
+            },
+        )
+    }
+
+    prop_compose! {
+        fn any_entry()(
+            title in option::of(".*"), (from, head, read, unread, members) in any::<(u64, u64, u64, u64, u32)>(),
+            kind in prop::sample::select(vec![Kind::Direct, Kind::Group, Kind::Channel]),
+            role in prop::sample::select(vec![Role::Member, Role::Admin, Role::Owner]),
+        ) -> Entry {
+            Entry { kind, title, role, from, head, read, unread, members }
+        }
+    }
+
+    fn any_answer() -> impl Strategy<Value = Answer> {
+        let some = (any::<u64>(), vec(user(), 0..9), any::<bool>(), any_entry());
+        (0..6, some).prop_map(|(which, (head, users, more, entry))| match which {
+            0 => Answer::NotFound,
+            1 => Answer::BeyondHead(head),
+            2 => Answer::Advanced,
+            3 => Answer::Members(users.into_iter().map(|user| (user, entry.role)).collect(), more),
+            4 => Answer::Entry(entry),
+            _ => Answer::Unavailable,
+        })
+    }
+
+    fn any_what() -> impl Strategy<Value = What> {
+        let outcomes = prop_oneof![
+            any::<u64>().prop_map(Outcome::Applied),
+            any::<u64>().prop_map(Outcome::Settled),
+            prop::sample::select(vec![RejectCode::NotAMember, RejectCode::Unsupported])
+                .prop_map(Outcome::Rejected),
+        ];
+        let entries = vec((user(), option::of(any_entry())), 0..5);
+        let ids = any::<([u8; 16], [u8; 16])>();
+        let numbers = any::<(u64, u64, bool)>();
+        (0..6, user(), conversation(), ids, numbers, (outcomes, entries, any_answer())).prop_map(
+            |(which, user, conversation, (device, client_id), (a, b, flag), more)| {
+                let (outcome, entries, answer) = more;
+                match which {
+                    0 => What::Subscribed { head: a, entries },
+                    1 => What::Outcome {
+                        device: DeviceId::from_bytes(device),
+                        client_id: ClientId::from_bytes(client_id),
+                        outcome,
+                    },
+                    2 => What::Inbox { user, conversation, cause: a, present: flag },
+                    3 => What::Read { user, cursor: Cursor { seq: a, ordinal: b } },
+                    4 => What::Typing { user, active: flag },
+                    _ => What::Answer { request: a, answer },
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn questions_come_as_they_were_asked(question in any_up()) {
+            prop_assert_eq!(up(ask(&question)), question);
+        }
+
+        #[test]
+        fn what_an_owner_says_comes_as_it_was_said(
+            what in any_what(), conversation in conversation(),
+            (partition, epoch) in any::<(u16, u64)>(),
+        ) {
+            let (partition, epoch) = (Partition(partition), Epoch(epoch));
+            let down = Down { partition, epoch, conversation, what };
+            prop_assert_eq!(decode(&encode(&down)), Ok(down));
+        }
+    }
+}

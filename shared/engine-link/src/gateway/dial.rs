@@ -159,14 +159,14 @@ fn take(end: &GatewayEnd, live: &Live, frame: Frame, rest: &[u8]) -> Result<(), 
         Frame::Lost { lane } => end.lost(live, lane),
         Frame::Resumed { lane } => end.resumed(live, lane),
         Frame::Serving { partition, serving } => {
-            live.asks().insert(partition, Window { serving, room: live.window });
+            let mut asks = live.asks();
+            asks.insert(partition, Window { serving, room: live.window });
             end.all_lost();
         }
         Frame::Released { partition, serving } => {
             let mut asks = live.asks();
             if asks.get(&partition).is_some_and(|window| window.serving == serving) {
                 asks.remove(&partition);
-                drop(asks);
                 end.all_lost();
             }
         }

@@ -6,4 +6,5 @@ mod bad_ends;
 mod cluster;
 mod conformance;
 mod cuts;
+mod proxy;
 mod support;
