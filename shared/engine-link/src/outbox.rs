@@ -94,7 +94,8 @@ impl Outbox {
     pub fn ask(&self, encoded: &[u8]) -> Result<(), Full> {
         let mut state = self.state();
         let head = framed(encoded, 0);
-        if state.closed || state.bytes + head.len() > self.bytes_max {
+        let has_room = state.bytes + head.len() <= self.bytes_max;
+        if state.closed || !has_room || encoded.len() > FRAME_BYTES_MAX {
             return Err(Full);
         }
         put(&mut state, Piece { head, body: Bytes::new(), lanes: Vec::new() });

@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use harkara_domain::Partition;
 use harkara_engine::link::{Down, EndpointId, Up, WorkerLink};
-use harkara_protocol::link::Frame;
+use harkara_protocol::link::{FRAME_BYTES_MAX, Frame};
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -193,6 +193,16 @@ const fn split(endpoint: EndpointId) -> (u64, u16) {
     (endpoint.0 >> LANE_BITS, endpoint.0 as u16)
 }
 
+/// One too large for a frame is a loss for everybody, again and again: a limit is wrong then.
+fn encoded(down: &Down) -> Bytes {
+    let bytes = Bytes::from(wire::encode(down));
+    if bytes.len() > FRAME_BYTES_MAX / 2 {
+        let (partition, conversation) = (down.partition, down.conversation);
+        tracing::error!(%partition, %conversation, bytes = bytes.len(), "close to a frame's limit");
+    }
+    bytes
+}
+
 /// The sending end.
 pub struct WorkerSide(pub Arc<WorkerEnd>);
 
@@ -211,7 +221,7 @@ impl WorkerLink for WorkerSide {
                 gone.extend_from_slice(endpoints);
                 continue;
             };
-            let bytes = bytes.get_or_init(|| Bytes::from(wire::encode(&down)));
+            let bytes = bytes.get_or_init(|| encoded(&down));
             let lanes: Vec<u16> = endpoints.iter().map(|endpoint| split(*endpoint).1).collect();
             let lost = gateway.outbox.push(&lanes, bytes).into_iter();
             gone.extend(lost.map(|lane| EndpointId(number << LANE_BITS | u64::from(lane))));
