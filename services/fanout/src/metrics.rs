@@ -21,7 +21,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let meter = opentelemetry::global::meter("harkara");
-        Self {
+        let metrics = Self {
             decided: meter
                 .u64_counter("harkara_records_decided")
                 .with_description("records by what became of them")
@@ -47,7 +47,14 @@ impl Default for Metrics {
                 .with_description("partitions that stopped in front of a newer record")
                 .build(),
             steps: Steps::default(),
-        }
+        };
+        // What never happened is 0, not absent: alerts compare numbers.
+        metrics.hot.add(0, &[]);
+        metrics.in_flight.add(0, &[]);
+        metrics.stopped.add(0, &[]);
+        metrics.quarantined.add(0, &[]);
+        metrics.store_retries.add(0, &[]);
+        metrics
     }
 }
 

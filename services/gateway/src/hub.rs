@@ -67,6 +67,9 @@ struct State {
     answers: HashMap<u64, oneshot::Sender<Answer>>,
     entries: HashMap<(ConversationId, UserId), Vec<oneshot::Sender<Option<Entry>>>>,
     outcomes: HashMap<(DeviceId, ClientId), Vec<oneshot::Sender<Outcome>>>,
+    /// Ends of subscription that an owner was told of in the last sweeps: a session of the same
+    /// user that asked before and follows after must ask again.
+    ended: HashMap<(ConversationId, UserId), u8>,
     requests: u64,
 }
 

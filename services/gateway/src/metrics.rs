@@ -22,7 +22,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let meter = opentelemetry::global::meter("harkara");
-        Self {
+        let metrics = Self {
             sessions: meter
                 .i64_up_down_counter("harkara_sessions")
                 .with_description("authenticated sessions")
@@ -52,7 +52,14 @@ impl Default for Metrics {
                 .with_description("times a hub read events from the store that its link had lost")
                 .build(),
             steps: Steps::default(),
-        }
+        };
+        // What never happened is 0, not absent: alerts compare numbers.
+        metrics.sessions.add(0, &[]);
+        metrics.accepted.add(0, &[]);
+        metrics.delivered.add(0, &[]);
+        metrics.dropped.add(0, &[]);
+        metrics.repaired.add(0, &[]);
+        metrics
     }
 }
 

@@ -259,6 +259,8 @@ impl<W: Write> Chat<W> {
         }
         if let Some(name) = self.with.take_if(|_| first) {
             self.begin(None, vec![name]);
+        } else if first {
+            self.view.open_only();
         }
     }
 

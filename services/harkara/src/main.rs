@@ -5,6 +5,7 @@ mod admin;
 mod announce;
 mod chat;
 mod cli;
+mod engine_metrics;
 mod settings;
 mod standalone;
 

@@ -19,7 +19,7 @@ use harkara_service_runtime::{
 
 use crate::{
     admin::{self, Readiness},
-    announce,
+    announce, engine_metrics,
     settings::{Mode, Settings},
 };
 
@@ -48,7 +48,8 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
     let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
     let listener = bind(settings.listen, "listen")?;
     let admin_listener = bind(settings.admin.listen, "admin.listen")?;
-    let embedded = open(&settings, clock.clone())?;
+    let embedded = Arc::new(open(&settings, clock.clone())?);
+    engine_metrics::register(&embedded);
     let readiness = Readiness::new(embedded.log(), embedded.store());
     let admin = admin::serve(admin_listener, readiness.clone(), telemetry.metrics());
     let admin = admin.map_err(failed)?;

@@ -18,6 +18,11 @@ pub const USERS_PER_REQUEST_MAX: usize = 1_000;
 /// anything larger is a conversation of another kind, whose readers are not in the state.
 pub const MEMBERS_MAX: usize = 20_000;
 
+/// Members up to which read marks and typing are told live. In a room of n members one message
+/// causes up to n marks to n members each: a million notices at 1,000, and nobody looks at them
+/// in larger ones.
+pub const LIVE_NOTICES_MEMBERS_MAX: usize = 1_000;
+
 /// Requests a conversation remembers to recognize repeats (architecture D3).
 pub const WINDOW_SENDS: usize = 8_192;
 

@@ -11,6 +11,8 @@ use crate::{
 /// One conversation in a user's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// Whose conversation it is. Only sessions of this tenant may see anything of it.
+    pub tenant: TenantId,
     /// What it is for.
     pub kind: Kind,
     /// Its name, if any.

@@ -21,6 +21,10 @@ use crate::{
     tables::{Table, Tables, commit_key, log_key, log_offset, number},
 };
 
+/// Journal kept at the most, about: all of it is read at the start, 64 MiB in less than a second.
+/// The least that fjall takes.
+const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// The format of keys and values; raised when an older build could misread what we write.
 const FORMAT: u64 = 1;
 
@@ -164,7 +168,10 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 
 fn database(path: &Path, options: &Options) -> fjall::DatabaseBuilder<Database> {
     // Two workers: one that flushes while the other compacts.
-    Database::builder(path).cache_size(options.cache_bytes).worker_threads(2)
+    Database::builder(path)
+        .cache_size(options.cache_bytes)
+        .max_journaling_size(JOURNAL_BYTES_MAX)
+        .worker_threads(2)
 }
 
 /// Runs something of fjall's; its panics over files that make no sense become errors, too.

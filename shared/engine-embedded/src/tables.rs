@@ -72,10 +72,11 @@ impl Table {
     }
 
     /// Bytes in memory before they are sorted into a file. Up to twice this is held while a flush
-    /// runs: (2 × 32 + 7 × 8) × 2 = 240 MiB at the very worst, a third of it in practice.
+    /// runs: (2 × 16 + 7 × 8) × 2 = 176 MiB at the very worst, a third of it in practice. What is
+    /// in memory is in the journal too, and is read again at the next start.
     const fn memtable_bytes(self) -> u64 {
         match self {
-            Self::Log | Self::Events => 32 * 1024 * 1024,
+            Self::Log | Self::Events => 16 * 1024 * 1024,
             _ => 8 * 1024 * 1024,
         }
     }

@@ -21,6 +21,7 @@ pub fn entry(state: &State, cursors: &Cursors, user: UserId) -> Option<Entry> {
     let member = state.members.get(&user)?;
     let read = read(state, cursors, user)?;
     Some(Entry {
+        tenant: state.tenant,
         kind: state.kind,
         title: state.title.clone(),
         role: member.role,

@@ -105,7 +105,8 @@ impl PartitionActor {
         loop {
             let Some(slot) = self.slots.get_mut(&conversation) else { return };
             match slot.next() {
-                Next::Rest | Next::Wait => return,
+                Next::Wait => return,
+                Next::Rest => return self.forget_nothing(conversation),
                 Next::Load => return self.load(conversation, ctx),
                 Next::LoadWindow => return self.load_window(conversation, ctx),
                 Next::Answer => self.answer(conversation, ctx),
@@ -115,6 +116,15 @@ impl PartitionActor {
                     }
                 }
             }
+        }
+    }
+
+    /// Ids that stand for nothing don't stay in memory, however many somebody asks for.
+    fn forget_nothing(&mut self, conversation: ConversationId) {
+        let ready = self.slots.get(&conversation).and_then(|slot| slot.ready());
+        if ready.is_some_and(|r| !r.state.exists() && r.state.rejections.is_empty()) {
+            self.slots.remove(&conversation);
+            self.context.metrics.hot(-1);
         }
     }
 

@@ -2,7 +2,7 @@
 //! never tell of anything that isn't stored (soundness S3, S4).
 
 use actix::prelude::*;
-use harkara_domain::{ConversationId, Cursor, Seq, UserId};
+use harkara_domain::{ConversationId, Cursor, Seq, UserId, limits::LIVE_NOTICES_MEMBERS_MAX};
 use harkara_engine::{
     EndpointId, Up,
     link::{Answer, What},
@@ -59,7 +59,9 @@ impl PartitionActor {
                     self.advance(conversation, user, seq, waiter, ctx);
                 }
                 Up::Typing { user, active, .. } => {
-                    if self.entry(conversation, user).is_some() {
+                    let entry = self.entry(conversation, user);
+                    let most = LIVE_NOTICES_MEMBERS_MAX;
+                    if entry.is_some_and(|e| usize::try_from(e.members).is_ok_and(|n| n <= most)) {
                         self.delivery.publish(conversation, What::Typing { user, active });
                     }
                 }

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use actix::prelude::*;
-use harkara_domain::{ConversationId, Cursor, UserId};
+use harkara_domain::{ConversationId, Cursor, UserId, limits::LIVE_NOTICES_MEMBERS_MAX};
 use harkara_engine::{
     EndpointId,
     link::{Answer, What},
@@ -80,13 +80,17 @@ impl PartitionActor {
         cursor: Cursor,
         waiters: Vec<Waiter>,
     ) {
+        let mut small = true;
         if let Some(ready) = self.slots.get_mut(&conversation).and_then(|slot| slot.ready_mut()) {
             let known = ready.cursors.entry(user).or_default();
             *known = cursor.max(*known);
+            small = ready.state.members.len() <= LIVE_NOTICES_MEMBERS_MAX;
         }
         for waiter in waiters {
             self.reply(conversation, waiter.from, waiter.request, Answer::Advanced);
         }
-        self.delivery.publish(conversation, What::Read { user, cursor });
+        if small {
+            self.delivery.publish(conversation, What::Read { user, cursor });
+        }
     }
 }

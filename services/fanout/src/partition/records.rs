@@ -29,6 +29,9 @@ impl Handler<Batch> for PartitionActor {
     type Result = ();
 
     fn handle(&mut self, batch: Batch, ctx: &mut Self::Context) {
+        let span =
+            tracing::debug_span!("consume", partition = %self.partition, records = batch.0.len());
+        let _entered = span.enter();
         let now = self.context.clock.now_ms();
         self.context.metrics.in_flight(i64::try_from(batch.0.len()).unwrap_or(0));
         let mut touched = Vec::new();

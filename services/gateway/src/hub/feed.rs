@@ -127,16 +127,22 @@ impl Feed {
         self.places.len() < before
     }
 
+    /// The sessions that are not live.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Key> {
+        self.places.iter().filter(|place| !place.live).map(|place| place.key).collect()
+    }
+
     /// A session's place.
     #[must_use]
     pub fn place(&self, key: Key) -> Option<Place> {
         self.places.iter().find(|place| place.key == key).copied()
     }
 
-    /// A session that is being caught up got everything up to `at`. None: it is live now.
-    /// Otherwise the range that it still misses.
+    /// A session that is being caught up got everything up to `at`. None: it is live now, or the
+    /// head isn't known yet. Otherwise the range that it still misses.
     pub fn advance(&mut self, key: Key, at: Seq) -> Option<(Seq, Seq)> {
-        let head = self.head.unwrap_or(0);
+        let head = self.head?;
         let place = self.places.iter_mut().find(|place| place.key == key)?;
         place.at = place.at.max(at);
         place.live = place.at >= head;

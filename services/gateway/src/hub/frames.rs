@@ -7,7 +7,10 @@ use harkara_engine::{Down, Up, link::What};
 use harkara_protocol::json;
 use harkara_service_runtime::Step;
 
-use super::{Hub, Key, feed::Offer};
+use super::{
+    Hub, Key,
+    feed::{Feed, Offer},
+};
 use crate::transport::frames::encode_text_frame;
 
 impl Hub {
@@ -53,6 +56,8 @@ impl Hub {
 
     /// Gives the next event to every live session: encoded once, the same bytes for all.
     pub(super) fn deliver(self: &Rc<Self>, conversation: ConversationId, event: &Event) {
+        let span = tracing::debug_span!("deliver", %conversation, seq = event.seq);
+        let _entered = span.enter();
         let frame = encode_text_frame(&json::encode_event(conversation, event));
         let mut slow = Vec::new();
         let mut delivered = 0;
@@ -123,6 +128,9 @@ impl Hub {
         if missing {
             self.repair(conversation);
         }
+        // Sessions that joined before the head was known.
+        let waiting = self.state.borrow().feeds.get(&conversation).map(Feed::waiting);
+        waiting.into_iter().flatten().for_each(|key| self.catch_up(key, conversation));
         for (user, entry) in entries {
             if entry.is_none() {
                 self.not_a_member(conversation, *user);

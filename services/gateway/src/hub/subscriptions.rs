@@ -9,6 +9,10 @@ use tokio::sync::oneshot;
 
 use super::{Hub, Key, feed::grow_gently};
 
+/// Sweeps (of a second) that an end of subscription is remembered: longer than any session takes
+/// between the owner's answer and following, which the owner's timeout bounds.
+const ENDED_SWEEPS: u8 = 30;
+
 /// The owner didn't answer in time, or can't be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the conversation's owner can't be reached")]
@@ -22,7 +26,8 @@ impl Hub {
         key: Key,
         conversation: ConversationId,
     ) -> Result<Option<Entry>, NoOwner> {
-        let user = self.peer(key).ok_or(NoOwner)?.user;
+        let peer = self.peer(key).ok_or(NoOwner)?;
+        let user = peer.user;
         let (answer, entry) = oneshot::channel();
         {
             let mut state = self.state.borrow_mut();
@@ -30,7 +35,9 @@ impl Hub {
         }
         self.up(Up::Subscribe { conversation, users: vec![user] }).map_err(|_| NoOwner)?;
         let deadline: Duration = self.config.owner_timeout.into();
-        tokio::time::timeout(deadline, entry).await.ok().and_then(Result::ok).ok_or(NoOwner)
+        let answer = tokio::time::timeout(deadline, entry).await.ok().and_then(Result::ok);
+        // Named by somebody of another tenant: that conversation isn't theirs to see.
+        answer.ok_or(NoOwner).map(|entry| entry.filter(|entry| entry.tenant == peer.tenant))
     }
 
     /// The same, asked again for as long as the session lives and the owner is silent.
@@ -65,7 +72,7 @@ impl Hub {
     /// From now on the session gets every event after `at`: first what is missing, then live.
     /// Changes nothing where it follows already.
     pub fn follow(self: &Rc<Self>, key: Key, conversation: ConversationId, from: Seq, at: Seq) {
-        {
+        let ask_again = {
             let mut state = self.state.borrow_mut();
             let state = &mut *state;
             let Some(local) = state.sessions.get_mut(key) else { return };
@@ -78,6 +85,14 @@ impl Hub {
                 return;
             }
             feed.join(key, from, at);
+            let user = local.peer.user;
+            let ended = state.ended.remove(&(conversation, user)).is_some();
+            (ended || feed.head().is_none()).then_some(user)
+        };
+        if let Some(user) = ask_again
+            && self.up(Up::Subscribe { conversation, users: vec![user] }).is_err()
+        {
+            self.resubscribe.set(true);
         }
         self.catch_up(key, conversation);
     }
@@ -134,7 +149,11 @@ impl Hub {
             if feed.is_empty() {
                 state.feeds.remove(&conversation);
             }
-            user.filter(|_| !stays)
+            let gone = user.filter(|_| !stays);
+            if let Some(user) = gone {
+                state.ended.insert((conversation, user), 0);
+            }
+            gone
         };
         if let Some(user) = gone {
             let _ = self.up(Up::Unsubscribe { conversation, users: vec![user] });
@@ -223,6 +242,10 @@ impl Hub {
     pub(super) fn sweep(&self) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
+        state.ended.retain(|_, sweeps| {
+            *sweeps += 1;
+            *sweeps < ENDED_SWEEPS
+        });
         state.answers.retain(|_, asker| !asker.is_closed());
         state.entries.retain(|_, askers| {
             askers.retain(|asker| !asker.is_closed());

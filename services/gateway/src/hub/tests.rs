@@ -154,7 +154,17 @@ impl Thread {
     fn entry(&self) -> Entry {
         let head = self.state.head;
         let (kind, role) = (Kind::Group, Role::Member);
-        Entry { kind, title: None, role, from: 1, head, read: 0, unread: 0, members: 2 }
+        Entry {
+            tenant: TENANT,
+            kind,
+            title: None,
+            role,
+            from: 1,
+            head,
+            read: 0,
+            unread: 0,
+            members: 2,
+        }
     }
 
     /// Answers the next subscription to the room as the owner.
@@ -336,5 +346,31 @@ fn a_membership_that_ended_unseen_is_noticed() {
         thread.push(1, thread.subscribed(&[user], |_| false));
         eventually(|| client.heard("\"change\":\"removed\"")).await;
         assert_eq!(thread.hub.access(key, ROOM), None);
+    });
+}
+
+/// Another session of the user ends between the owner's answer and the new one's following: the
+/// owner was told that the user is gone, so it is asked again.
+#[test]
+fn a_session_that_ends_takes_no_other_with_it() {
+    on_a_thread(async {
+        let mut thread = Thread::new();
+        thread.run_hub();
+        let ((old, _), (new, client)) = (thread.session(1), thread.session(1));
+        thread.follow(old).await;
+        let hub = Rc::clone(&thread.hub);
+        let asked = tokio::task::spawn_local(async move { hub.subscribe(new, ROOM).await });
+        thread.answer(1).await;
+        let entry = asked.await.expect("joins").expect("an owner").expect("a member");
+        thread.hub.unregister(old, ConversationId::from_bytes([1; 16]));
+        let end = thread.owner.recv().await.expect("told").1;
+        assert!(matches!(end, Up::Unsubscribe { .. }), "{end:?}");
+        thread.hub.follow(new, ROOM, entry.from, entry.head);
+        // What was stored while nobody listened is not lost either.
+        let _unheard = thread.message().await;
+        thread.answer(1).await;
+        let event = thread.message().await;
+        thread.push(1, What::Event(event));
+        eventually(|| client.events() == [1, 2]).await;
     });
 }

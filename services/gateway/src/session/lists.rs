@@ -85,6 +85,7 @@ pub async fn get(open: Rc<Open>, params: ConversationGet) -> Reply<ConversationE
 /// `members.list`.
 pub async fn members(open: Rc<Open>, params: MembersList) -> Reply<MembersPage> {
     let most = limit(params.limit, MEMBERS_PAGE)?;
+    open.access(params.conversation.0, 0).await?;
     let user = open.live()?.peer.user;
     let after = params.after.map(|id| id.0);
     match open.gateway.hub.ask_members(params.conversation.0, user, after, most).await {

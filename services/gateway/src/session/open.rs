@@ -91,7 +91,7 @@ impl Open {
     pub async fn entry(&self, conversation: ConversationId) -> Reply<Entry> {
         let live = self.live()?;
         match self.gateway.hub.ask_entry(conversation, live.peer.user).await {
-            Ok(Answer::Entry(entry)) => Ok(entry),
+            Ok(Answer::Entry(entry)) if entry.tenant == live.peer.tenant => Ok(entry),
             Ok(_) => Err(no_such_conversation()),
             Err(_) => Err(unavailable("the conversation's owner can't be reached")),
         }

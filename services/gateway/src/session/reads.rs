@@ -158,6 +158,7 @@ async fn read(open: &Open, params: &TimelineRead, after: Seq, until: Seq) -> Rep
 pub async fn advance(open: Rc<Open>, params: ReadAdvance) -> Reply<Done> {
     let user = open.live()?.peer.user;
     let (conversation, seq) = (params.conversation.0, params.seq.0);
+    open.access(conversation, 0).await?;
     match open.gateway.hub.ask_advance(conversation, user, seq).await {
         Ok(Answer::Advanced) => Ok(Done {}),
         Ok(Answer::BeyondHead(head)) => {

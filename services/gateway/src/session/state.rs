@@ -67,7 +67,7 @@ impl State {
                 let message = "start the session first, and wait for its answer";
                 return Err(RpcError::word(ErrorWord::Unauthenticated, message));
             }
-            (Phase::Live, Call::MessageSend(_)) => self.take_token(now)?,
+            (Phase::Live, call) if appends(call) => self.take_token(now)?,
             (Phase::Live, _) => {}
         }
         self.in_flight += 1;
@@ -103,9 +103,24 @@ impl State {
             return Ok(());
         }
         let wait_ms = (NANOS - self.tokens).div_ceil(per_second).div_ceil(1_000_000);
-        let message = format!("more than {per_second} sends a second: wait {wait_ms} ms");
+        let message = format!("more than {per_second} changes a second: wait {wait_ms} ms");
         Err(RpcError::word(ErrorWord::RateLimited, message).retry_after_ms(wait_ms))
     }
+}
+
+/// Does it write to the log? Those are what the rate is for: reading is bounded by the requests
+/// in flight and by its answers' size.
+const fn appends(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::MessageSend(_)
+            | Call::ConversationCreate(_)
+            | Call::ConversationUpdate(_)
+            | Call::ConversationLeave(_)
+            | Call::MembersAdd(_)
+            | Call::MembersRemove(_)
+            | Call::MembersSetRole(_)
+    )
 }
 
 #[cfg(test)]

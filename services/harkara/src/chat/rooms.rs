@@ -36,6 +36,8 @@ pub struct Rooms {
     names: BTreeMap<UserId, String>,
     /// Whose names nobody knows.
     nameless: BTreeSet<UserId>,
+    /// Who was nameless and was asked for once more.
+    heard: BTreeSet<UserId>,
 }
 
 impl Rooms {
@@ -104,6 +106,22 @@ impl Rooms {
         for user in found {
             self.nameless.remove(&user.id.0);
             self.names.insert(user.id.0, user.name);
+        }
+    }
+
+    /// Learns names without having asked.
+    pub fn call(&mut self, called: Vec<(UserId, String)>) {
+        for (user, name) in called {
+            self.nameless.remove(&user);
+            self.names.insert(user, name);
+        }
+    }
+
+    /// Somebody speaks: who came for the first time meanwhile has a name now, so it is asked for
+    /// once more.
+    pub fn heard(&mut self, user: UserId) {
+        if self.nameless.contains(&user) && self.heard.insert(user) {
+            self.nameless.remove(&user);
         }
     }
 

@@ -14,9 +14,10 @@ use harkara_client::{
 };
 
 use super::{
+    command::HISTORY,
     rooms::Rooms,
     screen::{Screen, shown, shown_text},
-    work::{Asking, Directory, Found, Learned, Work},
+    work::{self, Asking, Directory, Found, Learned, Work},
 };
 
 /// Events kept while a conversation is being opened.
@@ -188,12 +189,34 @@ impl<W: Write> View<W> {
         self.rooms.enter(entry);
         if self.open.is_some_and(|open| open.id == id) {
             self.rooms.looked_at(id);
-        } else if !known && self.work.is_none() {
+        } else if !known && self.work.is_none() && !self.open_first(id) {
             self.show(Line::Added(id));
         }
     }
 
+    /// Opens a conversation where none is open, so that whoever is written to sees it and can
+    /// answer at once. True if it did.
+    fn open_first(&mut self, id: ConversationId) -> bool {
+        let free = self.open.is_none() && self.work.is_none();
+        if free {
+            self.work = Some(work::open(self.client.clone(), id, self.me(), HISTORY));
+        }
+        free
+    }
+
+    /// Opens the conversation that is meant when none was named: the only one.
+    pub(super) fn open_only(&mut self) {
+        let only = match self.rooms.in_order().as_slice() {
+            [room] => Some(room.entry.id.0),
+            _ => None,
+        };
+        if let Some(id) = only {
+            self.open_first(id);
+        }
+    }
+
     fn event(&mut self, event: Event) {
+        self.rooms.heard(event.sender);
         if let (What::Conversation { title, .. }, Some(room)) =
             (&event.what, self.rooms.get_mut(event.conversation))
         {
@@ -207,7 +230,7 @@ impl<W: Write> View<W> {
                 }
             }
             _ => {
-                if self.rooms.count(&event) {
+                if self.rooms.count(&event) && !self.open_first(event.conversation) {
                     self.show(Line::News(event.conversation, event.sender));
                 }
                 if self.work.is_some() {
@@ -282,8 +305,9 @@ impl<W: Write> View<W> {
         self.work = None;
         let recent = std::mem::take(&mut self.recent);
         match found {
-            Found::Opened { entry, partner, page } => {
+            Found::Opened { entry, partner, page, called } => {
                 let id = entry.id.0;
+                self.rooms.call(called);
                 self.rooms.enter(entry);
                 self.rooms.pair(&[], partner.map(|partner| (id, partner)).into_iter().collect());
                 self.rooms.looked_at(id);

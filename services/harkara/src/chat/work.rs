@@ -17,8 +17,13 @@ const PARTNERS_MAX: usize = 50;
 /// What was found.
 #[derive(Debug)]
 pub enum Found {
-    /// A conversation to open with its newest events.
-    Opened { entry: ConversationEntry, partner: Option<UserId>, page: Page },
+    /// A conversation to open with its newest events, and what users of it are called.
+    Opened {
+        entry: ConversationEntry,
+        partner: Option<UserId>,
+        page: Page,
+        called: Vec<(UserId, String)>,
+    },
     /// Earlier events.
     Earlier(Page),
     /// Members.
@@ -88,17 +93,18 @@ async fn look_into(
     id: ConversationId,
     me: Option<UserId>,
     events: u32,
+    called: Vec<(UserId, String)>,
 ) -> Result<Found, CallError> {
     let entry = client.conversation(id).await?;
     let direct = entry.kind == Some(harkara_client::WireKind::Direct);
     let partner = if direct { partner_of(client, id, me).await? } else { None };
     let page = client.timeline_read(id, Range::Newest, Some(events)).await?;
-    Ok(Found::Opened { entry, partner, page })
+    Ok(Found::Opened { entry, partner, page, called })
 }
 
 /// Opens a conversation of the list.
 pub fn open(client: Client, id: ConversationId, me: Option<UserId>, events: u32) -> Work {
-    Box::pin(async move { told(look_into(&client, id, me, events).await) })
+    Box::pin(async move { told(look_into(&client, id, me, events, Vec::new()).await) })
 }
 
 /// Where users' names are looked up.
@@ -111,25 +117,30 @@ pub struct Directory {
 }
 
 impl Directory {
-    async fn user(&self, client: &Client, name: &str) -> Result<UserId, String> {
+    /// The user of this name, as they write it themselves.
+    async fn user(&self, client: &Client, name: &str) -> Result<(UserId, String), String> {
         let found = client.users_find(name, Some(50)).await.map_err(|e| e.to_string())?;
         let same = |user: &&UserEntry| user.name.to_lowercase() == name.to_lowercase();
         let exact = found.iter().find(|user| user.name == name);
         if let Some(user) = exact.or_else(|| found.iter().find(same)) {
-            return Ok(user.id.0);
+            return Ok((user.id.0, user.name.clone()));
         }
         let nobody = || format!("nobody here is called {name:?}");
         if !self.development {
             return Err(nobody());
         }
         match dev_token(&self.url, name, None).await {
-            Ok(made) => Ok(made.user),
+            Ok(made) => Ok((made.user, name.to_owned())),
             Err(DevTokenError::Refused { .. }) => Err(nobody()),
             Err(error) => Err(format!("{name:?} can't be looked up: {error}")),
         }
     }
 
-    async fn users(&self, client: &Client, names: &[String]) -> Result<Vec<UserId>, String> {
+    async fn users(
+        &self,
+        client: &Client,
+        names: &[String],
+    ) -> Result<Vec<(UserId, String)>, String> {
         let mut users = Vec::new();
         for name in names {
             users.push(self.user(client, name).await?);
@@ -148,10 +159,11 @@ pub fn begin(
     events: u32,
 ) -> Work {
     Box::pin(async move {
-        let users = match directory.users(&client, &names).await {
-            Ok(users) => users,
+        let called = match directory.users(&client, &names).await {
+            Ok(called) => called,
             Err(problem) => return Found::Nothing(problem),
         };
+        let users: Vec<UserId> = called.iter().map(|(user, _)| *user).collect();
         let created = match (users.as_slice(), &title) {
             ([user], None) if Some(*user) == me => {
                 return Found::Nothing("that is you; name somebody else".to_owned());
@@ -160,7 +172,7 @@ pub fn begin(
             _ => client.create_group(title, &users).await,
         };
         match created {
-            Ok(id) => told(look_into(&client, id, me, events).await),
+            Ok(id) => told(look_into(&client, id, me, events, called).await),
             Err(error) => Found::Nothing(error.to_string()),
         }
     })

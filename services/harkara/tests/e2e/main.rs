@@ -1,0 +1,28 @@
+//! The real binary through real sockets: each test starts its own server on a directory of its
+//! own and free ports, and kills it at its end. `support` has the server, a raw client that can
+//! break every rule, and what waits; one file for each promise.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail like tests; the lint's exception covers test functions only"
+)]
+
+mod again;
+mod chat;
+mod damage;
+mod documents;
+mod durability;
+mod frames;
+mod lifecycle;
+mod members;
+mod races;
+mod requests;
+mod resume;
+mod settings;
+mod slow;
+mod support;
+mod telemetry;
+mod terminal;
+mod upgrade;

@@ -1,0 +1,322 @@
+//! The binary as a process: started, asked, signaled, killed.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::{Stopwatch, below, http, until};
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_harkara");
+
+/// A directory for one test: the data, settings, and whatever else it writes.
+pub struct Home(TempDir);
+
+impl Home {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// Writes a file.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// A server on this home's data and free ports.
+    pub fn launch(&self) -> Launch {
+        Launch::bare(self.path())
+            .arg("standalone")
+            .arg("--listen")
+            .arg("127.0.0.1:0")
+            .arg("--admin")
+            .arg("127.0.0.1:0")
+            .arg("--data")
+            .arg(self.data().to_str().expect("UTF-8"))
+    }
+
+    /// A server with nothing special.
+    pub fn start(&self) -> Server {
+        self.launch().start()
+    }
+}
+
+/// A port that nobody uses now, below those that the kernel gives to others meanwhile.
+pub fn free_port() -> u16 {
+    until("a free port", || {
+        let port = 20_000 + u16::try_from(below(10_000)).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    })
+}
+
+/// A process about to be started.
+pub struct Launch(Command);
+
+impl Launch {
+    /// Without any argument, in a directory, without settings from this process's environment.
+    pub fn bare(dir: &Path) -> Self {
+        let mut command = Command::new(BINARY);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HARKARA_") {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command)
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.0.arg(arg);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Replaces an argument that stands behind a flag.
+    pub fn replacing(self, flag: &str, value: &str) -> Self {
+        let mut args: Vec<_> = self.0.get_args().map(ToOwned::to_owned).collect();
+        let at = args.iter().position(|arg| arg == flag).expect("the flag");
+        args[at + 1] = value.into();
+        let mut command = Command::new(self.0.get_program());
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(dir) = self.0.get_current_dir() {
+            command.current_dir(dir);
+        }
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self(command)
+    }
+
+    pub fn stdin_piped(mut self) -> Self {
+        self.0.stdin(Stdio::piped());
+        self
+    }
+
+    pub fn spawn(mut self) -> Process {
+        let watch = Stopwatch::start();
+        let mut child = self.0.spawn().expect("the binary starts");
+        let out = Text::reading(child.stdout.take().expect("piped"));
+        let err = Text::reading(child.stderr.take().expect("piped"));
+        Process { child, out, err, watch }
+    }
+
+    /// Starts a server and waits until it listens.
+    pub fn start(self) -> Server {
+        match self.try_start() {
+            Ok(server) => server,
+            Err((code, err)) => panic!("the server ended with {code}: {err}"),
+        }
+    }
+
+    /// Starts a server and waits until it listens, or has ended: exit code, standard error.
+    pub fn try_start(self) -> Result<Server, (i32, String)> {
+        let mut process = self.spawn();
+        let addresses = until("the server listens or ends", || match listening(&process.out()) {
+            Some(addresses) => Some(Some(addresses)),
+            None => process.exited().map(|_| None),
+        });
+        match addresses {
+            Some((clients, admin)) => Ok(Server { process, clients, admin }),
+            None => Err((process.wait(), process.err())),
+        }
+    }
+
+    /// Runs to the end: exit code, standard output, standard error.
+    pub fn run(self) -> (i32, String, String) {
+        let mut process = self.spawn();
+        let code = process.wait();
+        (code, process.out(), process.err())
+    }
+}
+
+/// The two addresses, once both were told, in either form.
+fn listening(out: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let word = |before: &str, after: &[char]| {
+        let (_, rest) = out.split_once(before)?;
+        let (address, _) = rest.split_once(after)?;
+        address.parse().ok()
+    };
+    let text = word("listening clients=ws://", &['/']).zip(word("admin=http://", &['\n']));
+    text.or_else(|| word("\"clients\":\"ws://", &['/']).zip(word("\"admin\":\"http://", &['"'])))
+}
+
+/// What a process writes, as far as it came.
+#[derive(Clone, Default)]
+struct Text(Arc<Mutex<String>>);
+
+impl Text {
+    fn reading(from: impl Read + Send + 'static) -> Self {
+        let text = Self::default();
+        let shared = text.clone();
+        thread::spawn(move || {
+            let mut from = BufReader::new(from);
+            let mut line = Vec::new();
+            while matches!(from.read_until(b'\n', &mut line), Ok(n) if n > 0) {
+                shared.lock().push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        text
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A process of the binary; killed when dropped.
+pub struct Process {
+    pub child: Child,
+    out: Text,
+    err: Text,
+    /// Since its start.
+    pub watch: Stopwatch,
+}
+
+impl Process {
+    /// Standard output so far.
+    pub fn out(&self) -> String {
+        self.out.lock().clone()
+    }
+
+    /// Standard error so far.
+    pub fn err(&self) -> String {
+        self.err.lock().clone()
+    }
+
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
+    }
+
+    /// Waits for its end. -1 stands for a signal.
+    pub fn wait(&mut self) -> i32 {
+        let status = until("the end of the process", || self.exited());
+        // What it wrote last may still be in the pipes.
+        let settled = |text: &Text| Arc::strong_count(&text.0) == 1;
+        until("the end of its output", || (settled(&self.out) && settled(&self.err)).then_some(()));
+        status.code().unwrap_or(-1)
+    }
+
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).expect("signaled");
+    }
+
+    pub fn kill(&mut self) {
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            let err = self.err();
+            let tail = err.len().saturating_sub(4_000);
+            tell(err.get(tail..).unwrap_or(&err));
+        }
+    }
+}
+
+/// Among what the failed test said.
+#[expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
+fn tell(log: &str) {
+    println!("-- the log of its process:\n{log}");
+}
+
+/// A server that listens.
+pub struct Server {
+    pub process: Process,
+    pub clients: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Server {
+    pub fn url(&self) -> String {
+        format!("ws://{}/v1/ws", self.clients)
+    }
+
+    pub fn token(&self, user: &str) -> String {
+        http::token(self.clients, user, "default")
+    }
+
+    /// `/metrics`, as lines of names (with labels) and values.
+    pub fn metrics(&self) -> Metrics {
+        let (status, text) = http::get(self.admin, "/metrics").expect("metrics");
+        assert_eq!(status, 200);
+        Metrics(text)
+    }
+
+    /// Resident memory in bytes, as the kernel sees it.
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.process.child.id());
+        let pages = fs::read_to_string(path).expect("statm");
+        pages.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).expect("pages") * 4_096
+    }
+
+    /// The exit code after SIGTERM.
+    pub fn stop(mut self) -> i32 {
+        self.process.terminate();
+        self.process.wait()
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.process.exited().is_none()
+    }
+
+    /// How long it has run.
+    pub fn age(&self) -> Duration {
+        self.process.watch.elapsed()
+    }
+}
+
+/// The text of `/metrics`.
+pub struct Metrics(pub String);
+
+impl Metrics {
+    /// The sum over all series of a name whose labels contain `label`.
+    pub fn sum(&self, name: &str, label: &str) -> f64 {
+        let series = self.0.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
+        });
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0
+            .lines()
+            .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+    }
+}
