@@ -223,7 +223,7 @@ fn answer(form: link::Answer) -> Result<Answer, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use harkara_domain::{Kind, RejectCode, Role};
+    use harkara_domain::{Kind, RejectCode, Role, TenantId};
     use proptest::{collection::vec, option, prelude::*};
 
     use super::*;
@@ -257,11 +257,12 @@ mod tests {
 
     prop_compose! {
         fn any_entry()(
+            tenant in any::<[u8; 16]>().prop_map(TenantId::from_bytes),
             title in option::of(".*"), (from, head, read, unread, members) in any::<(u64, u64, u64, u64, u32)>(),
             kind in prop::sample::select(vec![Kind::Direct, Kind::Group, Kind::Channel]),
             role in prop::sample::select(vec![Role::Member, Role::Admin, Role::Owner]),
         ) -> Entry {
-            Entry { kind, title, role, from, head, read, unread, members }
+            Entry { tenant, kind, title, role, from, head, read, unread, members }
         }
     }
 

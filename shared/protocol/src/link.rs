@@ -25,7 +25,7 @@ pub const VERSION: u8 = 1;
 pub const PROTOCOL: u16 = 1;
 
 /// Largest frame in bytes, version byte included. The largest that is ever made: 512 entries of
-/// an answer × (1,024 bytes of title + 80) = 565 kB; 20,000 members × 17 bytes = 340 kB; an event
+/// an answer × (1,024 bytes of title + 96) = 573 kB; 20,000 members × 17 bytes = 340 kB; an event
 /// of 32 KiB content. 1 MiB leaves room to spare.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
@@ -158,6 +158,7 @@ pub struct RejectCode(u8);
 /// One conversation in a user's list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
+    tenant: Raw,
     kind: u8,
     title: Option<String>,
     role: u8,
@@ -199,6 +200,7 @@ impl TryFrom<RejectCode> for domain::RejectCode {
 impl From<&domain::Entry> for Entry {
     fn from(entry: &domain::Entry) -> Self {
         Self {
+            tenant: *entry.tenant.as_bytes(),
             kind: kind_code(entry.kind),
             title: entry.title.clone(),
             role: role_code(entry.role),
@@ -216,6 +218,7 @@ impl TryFrom<Entry> for domain::Entry {
 
     fn try_from(form: Entry) -> Result<Self, DecodeError> {
         Ok(Self {
+            tenant: domain::TenantId::from_bytes(form.tenant),
             kind: kind_of(form.kind)?,
             title: form.title,
             role: role_of(form.role)?,

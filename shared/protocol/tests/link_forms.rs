@@ -12,6 +12,7 @@ use crate::samples;
 
 fn entry() -> Entry {
     Entry::from(&domain::Entry {
+        tenant: domain::TenantId::development(),
         kind: domain::Kind::Group,
         title: Some("Control room".to_owned()),
         role: domain::Role::Admin,
@@ -146,10 +147,13 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 fn some_entry() -> impl Strategy<Value = Entry> {
     let numbers = any::<(u64, u64, u64, u64, u32)>();
-    (option::of(".*"), numbers).prop_map(|(title, (from, head, read, unread, members))| {
-        let (kind, role) = (domain::Kind::Channel, domain::Role::Member);
-        (&domain::Entry { kind, title, role, from, head, read, unread, members }).into()
-    })
+    (raw(), option::of(".*"), numbers).prop_map(
+        |(tenant, title, (from, head, read, unread, members))| {
+            let (kind, role) = (domain::Kind::Channel, domain::Role::Member);
+            let tenant = domain::TenantId::from_bytes(tenant);
+            (&domain::Entry { tenant, kind, title, role, from, head, read, unread, members }).into()
+        },
+    )
 }
 
 fn what() -> impl Strategy<Value = What> {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use harkara_domain::{Entry, Epoch, Kind, Partition, Role};
+use harkara_domain::{Entry, Epoch, Kind, Partition, Role, TenantId};
 use harkara_engine::{
     Link as _,
     link::{Down, Up, What},
@@ -66,6 +66,7 @@ async fn two_gateways_and_two_workers() {
 /// About 30 kB.
 fn large(epoch: u64) -> Arc<Down> {
     let entry = Entry {
+        tenant: TenantId::development(),
         kind: Kind::Group,
         title: Some("x".repeat(1_000)),
         role: Role::Member,
