@@ -223,7 +223,9 @@ fn answer(form: link::Answer) -> Result<Answer, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use harkara_domain::{Kind, RejectCode, Role, TenantId};
+    use harkara_domain::{
+        Body, Event, Fingerprint, Generation, Hash, Kind, Position, RejectCode, Role, TenantId,
+    };
     use proptest::{collection::vec, option, prelude::*};
 
     use super::*;
@@ -305,6 +307,29 @@ mod tests {
                 }
             },
         )
+    }
+
+    #[test]
+    fn an_event_comes_as_it_was_stored() {
+        let event = Event {
+            tenant: TenantId::development(),
+            seq: 7,
+            ordinal: 5,
+            at: 1_795_338_000_123,
+            sender: UserId::from_bytes([1; 16]),
+            device: DeviceId::from_bytes([2; 16]),
+            client_id: ClientId::from_bytes([3; 16]),
+            fingerprint: Fingerprint([4; 8]),
+            position: Position { generation: Generation(3), offset: 1_000 },
+            body: Body::Updated {
+                kind: Kind::Group, title: Some("नियंत्रण कक्ष".to_owned())
+            },
+            chain: Hash([5; 32]),
+        };
+        let conversation = ConversationId::from_bytes([6; 16]);
+        let (partition, epoch) = (Partition(1), Epoch(2));
+        let down = Down { partition, epoch, conversation, what: What::Event(Arc::new(event)) };
+        assert_eq!(decode(&encode(&down)), Ok(down));
     }
 
     proptest! {
