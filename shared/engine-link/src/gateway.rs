@@ -265,3 +265,50 @@ fn parts(up: Up) -> Vec<Up> {
         up => vec![up],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use harkara_domain::{ConversationId, Epoch, UserId};
+    use harkara_engine::link::What;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::outbox::Outbox;
+
+    #[test]
+    fn a_cut_lane_is_lost_until_it_resumes_and_once_more() {
+        let end = Arc::new(GatewayEnd::new(Options::new("one", 1), 7));
+        let (id, link, mut queue) = end.endpoint();
+        let lane = id.0 as u16;
+        let outbox = Outbox::new(1_000, 1_000, CancellationToken::new());
+        let live = Arc::new(Live::new(3, outbox, 1_000));
+        let mut endpoints = end.endpoints.write().unwrap();
+        endpoints.live.insert(live.number, Arc::clone(&live));
+        drop(endpoints);
+        let what = What::Typing { user: UserId::from_bytes([1; 16]), active: true };
+        let conversation = ConversationId::from_bytes([2; 16]);
+        let (partition, epoch) = (Partition(0), Epoch(1));
+        let down = Arc::new(Down { partition, epoch, conversation, what });
+        let asked = || live.outbox.take(&mut bytes::BytesMut::new());
+        assert!(!link.take_lost());
+
+        // The queue is full: one more is a loss, and nothing follows.
+        for _ in 0..=end.options.endpoint_frames {
+            end.deliver(&live, &[lane], &down);
+        }
+        assert!(link.take_lost() && link.take_lost() && !asked(), "no room to go on yet");
+        while queue.try_recv().is_ok() {}
+        end.deliver(&live, &[lane], &down);
+        assert!(queue.try_recv().is_err(), "nothing is taken before it resumes");
+        assert!(link.take_lost() && asked(), "there is room");
+        assert!(link.take_lost() && !asked(), "asked once");
+        // What the worker lost meanwhile changes nothing.
+        end.lost(&live, lane);
+        assert!(link.take_lost() && !asked(), "asked once");
+        end.resumed(&live, lane);
+        assert!(link.take_lost(), "what was dropped since it was asked must be asked again");
+        assert!(!link.take_lost(), "and that is all");
+        end.deliver(&live, &[lane], &down);
+        assert!(queue.try_recv().is_ok());
+    }
+}

@@ -43,6 +43,10 @@ pub struct Window {
 }
 
 impl Live {
+    pub fn new(number: u64, outbox: Outbox, window: u64) -> Self {
+        Self { number, outbox, asks: Mutex::default(), window }
+    }
+
     pub fn asks(&self) -> MutexGuard<'_, HashMap<u16, Window>> {
         self.asks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +97,7 @@ async fn once(end: &Arc<GatewayEnd>, peer: &Peer, number: u64) -> (Ended, bool) 
     };
     let (bytes, stop) = (end.options.worker_bytes, peer.stop.child_token());
     let outbox = Outbox::new(bytes, bytes, stop);
-    let live = Arc::new(Live { number, outbox, asks: Mutex::default(), window });
+    let live = Arc::new(Live::new(number, outbox, window));
     tracing::info!(worker = peer.address, "link up");
     end.connected(peer, &live);
     let up = Up { end, peer, live };
