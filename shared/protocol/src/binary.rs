@@ -53,11 +53,16 @@ pub(crate) fn version(bytes: &[u8], known: u8) -> Result<(u8, &[u8]), DecodeErro
 
 /// Reads a form to its last byte.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
-    let malformed = |e: String| DecodeError::Malformed(e);
-    let (form, used) =
-        bincode::serde::decode_from_slice(body, config()).map_err(|e| malformed(e.to_string()))?;
-    if used != body.len() {
-        return Err(malformed(format!("{} bytes too many", body.len() - used)));
+    let (form, rest) = decode_first(body)?;
+    if !rest.is_empty() {
+        return Err(DecodeError::Malformed(format!("{} bytes too many", rest.len())));
     }
     Ok(form)
+}
+
+/// Reads a form and gives back what follows it.
+pub(crate) fn decode_first<T: DeserializeOwned>(body: &[u8]) -> Result<(T, &[u8]), DecodeError> {
+    let (form, used) = bincode::serde::decode_from_slice(body, config())
+        .map_err(|e| DecodeError::Malformed(e.to_string()))?;
+    Ok((form, body.get(used..).unwrap_or_default()))
 }

@@ -7,12 +7,14 @@
 //! - [`json`]: the encoding `harkara.v1.json` of those.
 //! - [`content`]: the canonical form of a message's content.
 //! - [`record`]: what the log carries.  [`stored`]: what the store keeps.
+//! - [`link`]: frames between gateways and the owners of partitions.
 //! - [`time`]: timestamps as clients see them.
 
 mod binary;
 pub mod client;
 pub mod content;
 pub mod json;
+pub mod link;
 pub mod record;
 pub mod stored;
 pub mod time;

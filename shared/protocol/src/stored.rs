@@ -173,15 +173,7 @@ impl From<&Rejection> for RejectionV1 {
             device: *rejection.device.as_bytes(),
             client_id: *rejection.client_id.as_bytes(),
             fingerprint: rejection.fingerprint.0,
-            code: match rejection.code {
-                RejectCode::NotAMember => 1,
-                RejectCode::Forbidden => 2,
-                RejectCode::Conflict => 3,
-                RejectCode::NotFound => 4,
-                RejectCode::InvalidContent => 5,
-                RejectCode::TooLarge => 6,
-                RejectCode::Unsupported => 7,
-            },
+            code: reject_code(rejection.code),
         }
     }
 }
@@ -195,17 +187,33 @@ impl TryFrom<RejectionV1> for Rejection {
             device: DeviceId::from_bytes(form.device),
             client_id: ClientId::from_bytes(form.client_id),
             fingerprint: Fingerprint(form.fingerprint),
-            code: match form.code {
-                1 => RejectCode::NotAMember,
-                2 => RejectCode::Forbidden,
-                3 => RejectCode::Conflict,
-                4 => RejectCode::NotFound,
-                5 => RejectCode::InvalidContent,
-                6 => RejectCode::TooLarge,
-                7 => RejectCode::Unsupported,
-                other => return Err(DecodeError::Malformed(format!("no reject code {other}"))),
-            },
+            code: reject_of(form.code)?,
         })
+    }
+}
+
+pub(crate) const fn reject_code(code: RejectCode) -> u8 {
+    match code {
+        RejectCode::NotAMember => 1,
+        RejectCode::Forbidden => 2,
+        RejectCode::Conflict => 3,
+        RejectCode::NotFound => 4,
+        RejectCode::InvalidContent => 5,
+        RejectCode::TooLarge => 6,
+        RejectCode::Unsupported => 7,
+    }
+}
+
+pub(crate) fn reject_of(code: u8) -> Result<RejectCode, DecodeError> {
+    match code {
+        1 => Ok(RejectCode::NotAMember),
+        2 => Ok(RejectCode::Forbidden),
+        3 => Ok(RejectCode::Conflict),
+        4 => Ok(RejectCode::NotFound),
+        5 => Ok(RejectCode::InvalidContent),
+        6 => Ok(RejectCode::TooLarge),
+        7 => Ok(RejectCode::Unsupported),
+        other => Err(DecodeError::Malformed(format!("no reject code {other}"))),
     }
 }
 

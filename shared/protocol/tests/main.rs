@@ -16,6 +16,8 @@ mod fixtures;
 #[cfg(test)]
 mod fixtures_values;
 #[cfg(test)]
+mod link_forms;
+#[cfg(test)]
 mod protocol_page;
 #[cfg(test)]
 mod round_trips;

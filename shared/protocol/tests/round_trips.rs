@@ -8,7 +8,10 @@ use harkara_domain::{
 use harkara_protocol::{json, record, stored};
 use proptest::{collection::vec, option, prelude::*};
 
-use crate::samples::{REJECT_CODES, opaque};
+use crate::{
+    link_forms,
+    samples::{REJECT_CODES, opaque},
+};
 
 fn user() -> impl Strategy<Value = UserId> {
     any::<[u8; 16]>().prop_map(UserId::from_bytes)
@@ -183,6 +186,12 @@ proptest! {
     }
 
     #[test]
+    fn link_frames((frame, down) in link_forms::any_frame()) {
+        let bytes = link_forms::encode(&frame, down.as_ref());
+        prop_assert_eq!(link_forms::decode(&bytes), Ok((frame, down)));
+    }
+
+    #[test]
     fn event_frames(event in event(), conversation in any::<[u8; 16]>()) {
         let frame = json::encode_event(ConversationId::from_bytes(conversation), &event);
         let text = std::str::from_utf8(&frame).expect("UTF-8");
@@ -212,6 +221,7 @@ proptest! {
         let _ = stored::decode_event(1, &bytes);
         let _ = stored::decode_state(&bytes);
         let _ = stored::decode_rejection(&bytes);
+        let _ = link_forms::decode(&bytes);
         let _ = json::decode_request(&text);
         let _ = json::decode_server_frame(&text);
     }

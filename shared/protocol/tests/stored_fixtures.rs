@@ -1,11 +1,12 @@
-//! Golden files of what the log carries and the store keeps, byte for byte, and what damage does.
+//! Golden files of what the log carries, the store keeps and the link sends, byte for byte, and
+//! what damage does.
 
 use std::fmt::Debug;
 
 use harkara_domain::State;
 use harkara_protocol::{record, record::DecodeError, stored};
 
-use crate::{samples, support::golden, support::golden_names};
+use crate::{link_forms, samples, support::golden, support::golden_names};
 
 type Decode = fn(&[u8]) -> Result<String, DecodeError>;
 
@@ -84,6 +85,12 @@ fn forms() -> Vec<Form> {
             decode: |bytes| stored::decode_state(bytes).map(|value| shown(&value)),
         });
     }
+    forms.extend(link_forms::frames().into_iter().map(|(word, frame, down)| Form {
+        name: name("link", word),
+        bytes: link_forms::encode(&frame, down.as_ref()),
+        value: shown(&(frame, down)),
+        decode: |bytes| link_forms::decode(bytes).map(|value| shown(&value)),
+    }));
     forms
 }
 

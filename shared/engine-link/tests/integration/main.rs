@@ -1,0 +1,10 @@
+//! The link over real sockets: the contract, many processes' worth of ends, and bad neighbors.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "tests report so")]
+
+mod bad_ends;
+mod cluster;
+mod conformance;
+mod cuts;
+mod proxy;
+mod support;
