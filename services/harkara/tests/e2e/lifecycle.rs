@@ -36,6 +36,8 @@ async fn asked_to_end_it_says_goodbye_and_keeps_what_it_accepted() {
     let mut server = home.start();
     let mut asha = Client::join(&server, "asha").await;
     let mut bilal = Client::join(&server, "bilal").await;
+    // Somebody who has not said yet who they are.
+    let mut nobody = Client::open(server.clients, None).await.unwrap();
     let talk = asha.create("direct", None, &[&bilal.user.clone()]).await;
     let (mut posted, mut accepted) = (Vec::new(), Vec::new());
     for n in 0..200 {
@@ -49,6 +51,7 @@ async fn asked_to_end_it_says_goodbye_and_keeps_what_it_accepted() {
     }
     assert_eq!(asha.closed().await, Some(1012));
     assert_eq!(bilal.closed().await, Some(1012));
+    assert_eq!(nobody.closed().await, Some(1012));
     for client in [&mut asha, &mut bilal] {
         let goaway = client.inbox.iter().find(|n| n["method"] == "session.goaway");
         let params = &goaway.expect("told before")["params"];

@@ -200,6 +200,18 @@ async fn a_token_that_is_not_right_is_refused() {
     assert_eq!(found, json!({"users": []}));
     let group = asha.create("group", None, &[]).await;
     assert_eq!(bilal.word("timeline.read", json!({"conversation": group})).await, "not_found");
+    // Not even where somebody of another tenant is named as a member.
+    let group = asha.create("group", None, &[&bilal.user]).await;
+    for (method, params) in [
+        ("timeline.read", json!({"conversation": group})),
+        ("conversation.get", json!({"conversation": group})),
+        ("members.list", json!({"conversation": group})),
+        ("read.advance", json!({"conversation": group, "seq": 1})),
+        ("typing.set", json!({"conversation": group, "active": true})),
+        ("message.send", message(&group, &uuid(), "hello")),
+    ] {
+        assert_eq!(bilal.word(method, params).await, "not_found", "{method}");
+    }
 }
 
 #[tokio::test]
