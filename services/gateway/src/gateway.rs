@@ -51,7 +51,7 @@ pub struct Gateway {
     pub(crate) hub: Rc<Hub>,
     pub(crate) clock: SharedClock,
     pub(crate) entropy: SharedEntropy,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Rc<Metrics>,
     verifier: Arc<Verifier>,
     names: RefCell<HashMap<UserId, String>>,
     /// Sockets that are nobody's session yet.
@@ -70,7 +70,7 @@ impl Gateway {
         entropy: SharedEntropy,
     ) -> Rc<Self> {
         let (endpoint, link, frames) = engines.link.gateway();
-        let metrics = Metrics::default();
+        let metrics = Rc::new(Metrics::default());
         let hub = Rc::new(Hub::new(Parts {
             config: config.clone(),
             store: Arc::clone(&engines.store),

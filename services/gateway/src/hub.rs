@@ -46,7 +46,7 @@ pub struct Hub {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: SharedClock,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Rc<Metrics>,
     link: Arc<dyn GatewayLink>,
     endpoint: EndpointId,
     partitions: u16,
@@ -91,7 +91,7 @@ pub struct Parts {
     /// For deadlines and figures.
     pub clock: SharedClock,
     /// What is counted.
-    pub metrics: Metrics,
+    pub metrics: Rc<Metrics>,
     /// How many partitions the log has.
     pub partitions: u16,
     /// This hub's end of the link.

@@ -62,7 +62,7 @@ pub struct Peer {
     accepts: RefCell<Vec<(ConversationId, ClientId, RequestId)>>,
     /// One conversation is caught up at a time: the queue has room for one.
     pub catch_up: Semaphore,
-    metrics: Metrics,
+    metrics: Rc<Metrics>,
 }
 
 impl Peer {
@@ -71,7 +71,7 @@ impl Peer {
         session: SessionId,
         (tenant, user, device): (TenantId, UserId, DeviceId),
         outlet: Rc<dyn Outlet>,
-        metrics: Metrics,
+        metrics: Rc<Metrics>,
     ) -> Self {
         Self {
             session,

@@ -97,7 +97,7 @@ impl Thread {
             config: Config::default(),
             store: embedded.store(),
             clock: SystemClock::shared(),
-            metrics: Metrics::default(),
+            metrics: Rc::new(Metrics::default()),
             partitions: 1,
             endpoint: (endpoint, link),
         }));
@@ -117,8 +117,12 @@ impl Thread {
         let device = DeviceId::from_bytes([user; 16]);
         let who = (TENANT, UserId::from_bytes([user; 16]), device);
         let session = SessionId::from_bytes([user; 16]);
-        let peer =
-            Peer::new(session, who, Rc::clone(&client) as Rc<dyn Outlet>, Metrics::default());
+        let peer = Peer::new(
+            session,
+            who,
+            Rc::clone(&client) as Rc<dyn Outlet>,
+            Rc::new(Metrics::default()),
+        );
         (self.hub.register(Rc::new(peer)), client)
     }
 
