@@ -342,3 +342,27 @@ fn a_subscription_ends_with_its_endpoint() {
         process.stop().await;
     });
 }
+
+/// [S2] A store that belongs to another life of the log is not touched.
+#[test]
+fn a_store_of_another_log_is_refused() {
+    in_system(async {
+        let open = |dir: &tempfile::TempDir| {
+            let options = Options { partitions: PARTITIONS, ..Options::default() };
+            Embedded::open(dir.path(), options, SystemClock::shared()).expect("opens")
+        };
+        let dirs = [tempfile::tempdir(), tempfile::tempdir()].map(|dir| dir.expect("a directory"));
+        let (one, other) = (open(&dirs[0]), open(&dirs[1]));
+        let engines = Engines {
+            log: one.log(),
+            store: other.store(),
+            link: one.link(),
+            directory: one.directory(),
+        };
+        let config = Config { workers: 1, ..Config::default() };
+        let clock = SystemClock::shared();
+        let started = Worker::start(config, engines, clock, SystemEntropy::shared()).await;
+        let refusal = started.err().expect("refused").to_string();
+        assert!(refusal.contains("belong together"), "{refusal}");
+    });
+}
