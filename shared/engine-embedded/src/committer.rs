@@ -35,11 +35,14 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Starts the thread. It ends when the queue is closed and empty.
 pub(crate) fn start(shared: Arc<Shared>, opened: Opened) -> io::Result<thread::JoinHandle<()>> {
+    let Opened { tables, partitions, dir, lock, .. } = opened;
+    let guard = Guard(Arc::clone(&shared));
+    let sweep = Sweep::new(&shared);
+    let committer = Committer { shared, tables, partitions, dir, sweep };
+    // A disk that is nearly full already is known before anybody asks whether we are ready.
+    let _ = committer.writable();
     thread::Builder::new().name("committer".to_owned()).spawn(move || {
-        let Opened { tables, partitions, dir, lock, .. } = opened;
-        let guard = Guard(Arc::clone(&shared));
-        let sweep = Sweep::new(&shared);
-        Committer { shared, tables, partitions, dir, sweep }.run();
+        committer.run();
         drop(guard);
         // Only now may another process have the directory.
         drop(lock);
