@@ -175,7 +175,7 @@ impl Committer {
                 let value = join(&[&at.to_be_bytes(), &record]);
                 batch.rows.insert(self.tables.of(Table::Log), log_key(partition, offset), value);
                 batch.sync = true;
-                let entry = Entry { offset, at, record };
+                let entry = Entry { offset, at, record, trace: None };
                 batch.appends.push(NewRecord { partition, entry, done });
             }
             Op::Commit { partition, next, done } => {

@@ -135,6 +135,12 @@ impl GatewayLink for LocalGateway {
         sent.map_err(|_| Unreachable)
     }
 
+    fn reaches(&self, partition: Partition) -> bool {
+        let served = self.inner.served.read().unwrap_or_else(PoisonError::into_inner);
+        let owner = served.get(usize::from(partition.0)).and_then(Option::as_ref);
+        owner.is_some_and(|owner| !owner.is_closed())
+    }
+
     fn take_lost(&self) -> bool {
         self.inner.find_gone_owners();
         let lost = &self.endpoint.lost;

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use harkara_domain::{ConversationId, Generation, Millis, Partition};
 use harkara_engine::{
-    Assignments, Log, LogError, PartitionReader, Pending,
-    log::{Committer, Entry},
+    Assignments, Lease, Log, LogError, PartitionReader, Pending,
+    log::{Committer, Entry, Forever},
 };
 use tokio::sync::{oneshot, watch};
 
@@ -206,6 +206,10 @@ impl PartitionReader for Reader {
         let member = Member::new(Arc::clone(&self.member.shared), self.member.number);
         Box::new(PartitionCommitter { member, partition: self.partition })
     }
+
+    fn lease(&self) -> Arc<dyn Lease> {
+        Arc::new(Forever)
+    }
 }
 
 impl Reader {
@@ -233,7 +237,7 @@ impl Reader {
             };
             bytes += record.len();
             let record = Bytes::copy_from_slice(record);
-            entries.push(Entry { offset, at: Millis::from_be_bytes(*at), record });
+            entries.push(Entry { offset, at: Millis::from_be_bytes(*at), record, trace: None });
             if bytes >= READ_BYTES_MAX {
                 break;
             }

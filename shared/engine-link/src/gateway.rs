@@ -215,6 +215,10 @@ impl GatewayLink for GatewaySide {
         Ok(())
     }
 
+    fn reaches(&self, partition: Partition) -> bool {
+        self.end.reaches(partition).is_some()
+    }
+
     fn take_lost(&self) -> bool {
         let mut flags = self.endpoint.flags();
         if flags.cut.is_empty() {

@@ -13,9 +13,11 @@ pub mod conformance;
 pub mod directory;
 pub mod link;
 pub mod log;
+pub mod scan;
 pub mod store;
 
 pub use directory::{Directory, Owner};
 pub use link::{Down, EndpointId, GatewayLink, Link, Up, WorkerLink};
-pub use log::{Appended, Assignments, Entry, Log, LogError, PartitionReader, Pending};
+pub use log::{Appended, Assignments, Entry, Lease, Log, LogError, PartitionReader, Pending};
+pub use scan::{LogScan, StoreScan};
 pub use store::{Store, StoreError};

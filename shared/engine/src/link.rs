@@ -211,6 +211,10 @@ pub trait GatewayLink: Send + Sync + 'static {
     /// When nothing was queued.
     fn send(&self, partition: Partition, up: Up) -> Result<(), Unreachable>;
 
+    /// Is there a live link to the partition's owner? While there is none, nothing that the owner
+    /// confirmed may be served (soundness S4).
+    fn reaches(&self, partition: Partition) -> bool;
+
     /// Were frames to this endpoint lost since the last call? Then it must subscribe again and
     /// compare heads. Also true after the link was cut or a partition changed hands.
     fn take_lost(&self) -> bool;

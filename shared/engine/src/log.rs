@@ -1,6 +1,6 @@
 //! The log: the truth. Per-partition total order, durable before an append resolves.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,6 +45,8 @@ pub struct Entry {
     pub at: Millis,
     /// As appended.
     pub record: Bytes,
+    /// The trace of whoever appended it, as a W3C `traceparent`, where the log carries one.
+    pub trace: Option<Box<str>>,
 }
 
 /// An append-only, partitioned log.
@@ -93,10 +95,34 @@ pub trait PartitionReader: Send {
 
     /// The next records in order, from the last commit on, at most `max` and at least one. Waits
     /// for them; `None` when the partition is taken away. Cancelling the future loses nothing.
+    ///
+    /// After `None` the partition is given to somebody else as soon as this reader and its
+    /// committers are dropped, or the log's patience ends: time to finish what was begun, as long
+    /// as the lease holds.
     async fn next(&mut self, max: usize) -> Result<Option<Vec<Entry>>, LogError>;
 
     /// Something that commits while `next` waits.
     fn committer(&self) -> Box<dyn Committer>;
+
+    /// Whether the partition is still this worker's, for those who answer in its name.
+    fn lease(&self) -> Arc<dyn Lease>;
+}
+
+/// The right to speak for a partition (soundness S5): a worker that was frozen, or cut off from
+/// its group, must not tell what it remembers.
+pub trait Lease: Send + Sync {
+    /// Surely still the owner? Cheap: asked for each answer.
+    fn holds(&self) -> bool;
+}
+
+/// The lease of a log that gives its partitions to one process for good.
+#[derive(Debug, Clone, Copy)]
+pub struct Forever;
+
+impl Lease for Forever {
+    fn holds(&self) -> bool {
+        true
+    }
 }
 
 /// Commits progress in one partition.

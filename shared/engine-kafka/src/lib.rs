@@ -1,0 +1,1 @@
+//! The log and the directory on Apache Kafka.

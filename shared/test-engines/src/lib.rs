@@ -1,0 +1,1 @@
+//! Real Kafka and Cassandra for tests, as processes that end with them.
