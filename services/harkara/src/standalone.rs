@@ -127,6 +127,7 @@ async fn start_fanout(
         store: embedded.store(),
         link: embedded.link(),
         directory: embedded.directory(),
+        address: String::new(),
     };
     let config = settings.fanout.clone();
     harkara_fanout::Worker::start(config, engines, clock.clone(), entropy.clone())
