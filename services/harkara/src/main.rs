@@ -5,7 +5,10 @@ mod admin;
 mod announce;
 mod chat;
 mod cli;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod engine_metrics;
+mod serving;
 mod settings;
 mod standalone;
 
@@ -14,11 +17,12 @@ use std::{io::Write as _, process::ExitCode};
 use harkara_service_runtime::{
     lifecycle::{Exit, fatal},
     process,
-    telemetry::Telemetry,
+    telemetry::{self, Telemetry},
 };
 
 use crate::{
-    cli::{Action, Cli, ServerArgs},
+    cli::{Action, Cli, Role, ServerArgs},
+    serving::Failure,
     settings::Settings,
 };
 
@@ -29,7 +33,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     match Cli::of_process().action() {
         Action::Standalone(flags) => standalone(flags),
-        Action::ConfigPrint(flags) => print_config(flags),
+        Action::Gateway(flags) => cluster::gateway(flags),
+        Action::Fanout(flags) => cluster::fanout(flags),
+        Action::Migrate(args) => cluster::migrate(args),
+        Action::ConfigPrint(args) if args.role == Role::Standalone => print_config(args.server),
+        Action::ConfigPrint(args) => cluster::print_config(args),
         Action::Chat(args) => chat(args),
     }
 }
@@ -39,14 +47,27 @@ fn standalone(flags: ServerArgs) -> ExitCode {
         Ok(loaded) => loaded.value,
         Err(error) => return fatal(Exit::Settings, &error),
     };
-    let telemetry = match Telemetry::start(&settings.telemetry) {
+    allow_connections(&mut settings.gateway);
+    let telemetry = settings.telemetry.clone();
+    serve(&telemetry, async |telemetry| standalone::run(settings, telemetry).await)
+}
+
+/// As many as files may be open.
+fn allow_connections(gateway: &mut harkara_gateway::Config) {
+    gateway.connections_max = gateway.connections_allowed(process::raise_open_files());
+}
+
+/// Runs a role until it ends, with logs and metrics around it.
+fn serve(
+    config: &telemetry::Config,
+    role: impl AsyncFnOnce(&Telemetry) -> Result<(), Failure>,
+) -> ExitCode {
+    let telemetry = match Telemetry::start(config) {
         Ok(telemetry) => telemetry,
         Err(error) => return fatal(Exit::Settings, &error),
     };
-    let open_files = process::raise_open_files();
-    settings.gateway.connections_max = settings.gateway.connections_allowed(open_files);
     process::register_metrics();
-    let ended = actix::System::new().block_on(standalone::run(settings, &telemetry));
+    let ended = actix::System::new().block_on(role(&telemetry));
     telemetry.shutdown();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,11 +77,44 @@ fn standalone(flags: ServerArgs) -> ExitCode {
 
 fn print_config(flags: ServerArgs) -> ExitCode {
     match Settings::load(&flags.sources()) {
-        Ok(loaded) => match std::io::stdout().lock().write_all(loaded.print().as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fatal(Exit::Failed, &error),
-        },
+        Ok(loaded) => print(&loaded.print()),
         Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fatal(Exit::Failed, &error),
+    }
+}
+
+/// What a build without the engines of a cluster says.
+#[cfg(not(feature = "cluster"))]
+mod cluster {
+    use std::process::ExitCode;
+
+    use harkara_service_runtime::lifecycle::{Exit, fatal};
+
+    use crate::cli::{MigrateArgs, PrintArgs, ServerArgs};
+
+    const WITHOUT: &str = "this build has the embedded engines only; build with `cargo build \
+                           --release --features cluster`, or use the release image";
+
+    pub fn gateway(_: ServerArgs) -> ExitCode {
+        fatal(Exit::Settings, &WITHOUT)
+    }
+
+    pub fn fanout(_: ServerArgs) -> ExitCode {
+        fatal(Exit::Settings, &WITHOUT)
+    }
+
+    pub fn migrate(_: MigrateArgs) -> ExitCode {
+        fatal(Exit::Settings, &WITHOUT)
+    }
+
+    pub fn print_config(_: PrintArgs) -> ExitCode {
+        fatal(Exit::Settings, &WITHOUT)
     }
 }
 
