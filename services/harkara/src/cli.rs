@@ -170,6 +170,7 @@ impl Cli {
     }
 }
 
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster migrates"))]
 impl MigrateArgs {
     /// All sources of the settings of this process.
     #[must_use]

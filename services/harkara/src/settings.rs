@@ -153,7 +153,8 @@ impl Settings {
     /// Everything that this process could not or should not start with.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = exposure(self.mode, self.listen, self.admin.listen, self.dev, &self.auth);
+        let mut problems =
+            exposure(self.mode, self.listen, self.admin.listen, self.dev, &self.auth);
         let mut wrong = |key: &str, right: &str| problems.push(Problem::new(key, right));
         if self.log.partitions == 0 {
             wrong("log.partitions", "must be 1 or more");
