@@ -44,6 +44,37 @@ pub fn tell(
     out.flush()
 }
 
+/// Prints where a role of a cluster listens: a line each, or one JSON line.
+///
+/// # Errors
+/// When standard output is closed.
+#[cfg(feature = "cluster")]
+pub fn listening(form: LogFormat, about: &[(&str, String)]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if form == LogFormat::Json {
+        let mut line = serde_json::json!({"event": "listening", "pid": std::process::id()});
+        about.iter().for_each(|(what, at)| line[*what] = at.as_str().into());
+        writeln!(out, "{line}")?;
+    } else {
+        about.iter().try_for_each(|(what, at)| writeln!(out, "listening {what}={at}"))?;
+    }
+    out.flush()
+}
+
+/// Prints the demo users of a gateway in development mode, for people.
+///
+/// # Errors
+/// When standard output is closed.
+#[cfg(feature = "cluster")]
+pub fn demo_users(form: LogFormat, issuer: Option<&DevIssuer>, at: SocketAddr) -> io::Result<()> {
+    match issuer {
+        Some(issuer) if form == LogFormat::Text => {
+            demo(&mut io::stdout().lock(), issuer, at, &client_url(at, false))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Nobody may read standard output: serving goes on.
 pub fn or_warn(told: io::Result<()>) {
     if let Err(error) = told {

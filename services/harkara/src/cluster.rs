@@ -1,7 +1,64 @@
 //! The roles of a cluster: `harkara gateway`, `harkara fanout`, `harkara migrate`. The services are
 //! those of the standalone; only what stands behind their traits differs.
 //!
-//! [`settings`] is what they are told, `engines` opens Kafka, ScyllaDB and the link and waits for
-//! them, `gateway`, `fanout` and `migrate` are a role each.
+//! [`settings`] is what they are told, [`engines`] opens Kafka and the store and waits for them,
+//! [`link`] is how gateways and workers reach each other, [`metrics`] what the engines count;
+//! [`gateway`], [`fanout`] and [`migrate`](mod@migrate) are a role each.
 
+mod engines;
+mod fanout;
+mod gateway;
+mod link;
+mod metrics;
+mod migrate;
 mod settings;
+
+use std::process::ExitCode;
+
+use harkara_service_runtime::lifecycle::{Exit, fatal};
+
+use self::settings::Settings;
+use crate::{
+    allow_connections,
+    cli::{MigrateArgs, PrintArgs, Role, ServerArgs},
+    print, serve,
+};
+
+/// `harkara gateway`.
+pub fn gateway(flags: ServerArgs) -> ExitCode {
+    let mut settings = match Settings::load(&flags.sources(), Role::Gateway) {
+        Ok(loaded) => loaded.value,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    allow_connections(&mut settings.gateway);
+    let telemetry = settings.telemetry.clone();
+    serve(&telemetry, async |telemetry| gateway::run(settings, telemetry).await)
+}
+
+/// `harkara fanout`.
+pub fn fanout(flags: ServerArgs) -> ExitCode {
+    let settings = match Settings::load(&flags.sources(), Role::Fanout) {
+        Ok(loaded) => loaded.value,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    let telemetry = settings.telemetry.clone();
+    serve(&telemetry, async |telemetry| fanout::run(settings, telemetry).await)
+}
+
+/// `harkara migrate`.
+pub fn migrate(args: MigrateArgs) -> ExitCode {
+    let settings = match Settings::load(&args.sources(), Role::Migrate) {
+        Ok(loaded) => loaded.value,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    let telemetry = settings.telemetry.clone();
+    serve(&telemetry, async |_| migrate::run(settings, args.new_log).await)
+}
+
+/// `harkara config print --role ROLE`.
+pub fn print_config(args: PrintArgs) -> ExitCode {
+    match Settings::load(&args.server.sources(), args.role) {
+        Ok(loaded) => print(&loaded.print()),
+        Err(error) => fatal(Exit::Settings, &error),
+    }
+}

@@ -45,13 +45,16 @@ impl From<std::io::Error> for Failure {
 /// # Errors
 /// With the sentence to print.
 pub fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
-        let message = format!(
-            "cannot listen on {address}: {error}; stop what listens there or set `{key}` to \
-             another address (port 0 takes a free one)"
-        );
-        Failure::new(Exit::Listen, message)
-    })
+    TcpListener::bind(address).map_err(|error| cannot_listen(address, key, &error))
+}
+
+/// Why a port is not to be had, and what to do.
+pub fn cannot_listen(address: SocketAddr, key: &str, error: &std::io::Error) -> Failure {
+    let message = format!(
+        "cannot listen on {address}: {error}; stop what listens there or set `{key}` to another \
+         address (port 0 takes a free one)"
+    );
+    Failure::new(Exit::Listen, message)
 }
 
 /// Gives development tokens, in development mode; its key lies in `dir`.
