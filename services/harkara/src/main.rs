@@ -6,6 +6,7 @@ mod announce;
 mod chat;
 mod cli;
 mod engine_metrics;
+mod moving;
 mod settings;
 mod standalone;
 
@@ -18,7 +19,7 @@ use harkara_service_runtime::{
 };
 
 use crate::{
-    cli::{Action, Cli, ServerArgs},
+    cli::{Action, Cli, DataArgs, ServerArgs},
     settings::Settings,
 };
 
@@ -31,6 +32,17 @@ fn main() -> ExitCode {
         Action::Standalone(flags) => standalone(flags),
         Action::ConfigPrint(flags) => print_config(flags),
         Action::Chat(args) => chat(args),
+        Action::Export(args) => moving(args.data, async move |settings| {
+            moving::local::export(&settings.data.dir, &args.to).await.map(|()| true)
+        }),
+        Action::Import(args) => moving(args.data, async move |settings| {
+            let (data, partitions) = (&settings.data.dir, settings.log.partitions);
+            let imported = moving::local::import(&args.from, data, partitions, args.progress).await;
+            imported.map(|()| true)
+        }),
+        Action::Verify(args) => moving(args.data, async move |settings| {
+            moving::local::verify(&settings.data.dir, args.json).await
+        }),
     }
 }
 
@@ -61,6 +73,26 @@ fn print_config(flags: ServerArgs) -> ExitCode {
             Err(error) => fatal(Exit::Failed, &error),
         },
         Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
+/// Runs something beside serving, with the settings of the server whose data it is. False means
+/// that something was found.
+fn moving(data: DataArgs, run: impl AsyncFnOnce(Settings) -> anyhow::Result<bool>) -> ExitCode {
+    let settings = match Settings::load(&data.sources()) {
+        Ok(loaded) => loaded.value,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    let telemetry = match Telemetry::start(&settings.telemetry) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    let ended = actix::System::new().block_on(run(settings));
+    telemetry.shutdown();
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => Exit::Failed.into(),
+        Err(error) => fatal(Exit::Data, &format!("{error:#}")),
     }
 }
 
