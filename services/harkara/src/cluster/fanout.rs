@@ -44,7 +44,7 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
             store: store.clone(),
             link: link.clone(),
             directory: directory.clone(),
-            address: settings.link.reachable_at(link_address),
+            address: settings.link.claimed(link_address),
         };
         Worker::start(settings.fanout.clone(), engines, clock.clone(), entropy.clone())
     };
@@ -66,7 +66,7 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
 
 fn tell(settings: &Settings, link: SocketAddr, admin: SocketAddr) -> std::io::Result<()> {
     let about = [
-        ("link", settings.link.reachable_at(link)),
+        ("link", settings.link.claimed(link)),
         ("admin", announce::admin_url(admin)),
     ];
     announce::listening(settings.telemetry.log, &about)

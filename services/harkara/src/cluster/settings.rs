@@ -34,7 +34,7 @@ pub struct Settings {
     /// The store.
     pub scylla: harkara_engine_scylla::Config,
     /// Between gateways and workers.
-    pub link: harkara_engine_link::Config,
+    pub link: harkara_engine_link::LinkConfig,
     /// Sessions.
     pub gateway: harkara_gateway::Config,
     /// Partitions and conversations.
@@ -64,7 +64,7 @@ impl Settings {
             data: alone.data,
             kafka: harkara_engine_kafka::Config::default(),
             scylla: harkara_engine_scylla::Config::default(),
-            link: harkara_engine_link::Config::default(),
+            link: harkara_engine_link::LinkConfig::default(),
             gateway: alone.gateway,
             fanout: alone.fanout,
             auth: alone.auth,
@@ -99,6 +99,9 @@ impl Settings {
         problems.extend(self.kafka.problems("kafka"));
         problems.extend(self.scylla.problems("scylla"));
         problems.extend(self.link.problems("link"));
+        if role == Role::Fanout {
+            problems.extend(self.link.worker_problems("link"));
+        }
         problems.extend(self.gateway.problems());
         problems.extend(self.fanout.problems());
         problems.extend(self.auth.problems());
