@@ -107,18 +107,27 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Runs something beside serving, with the settings of the server whose data it is. False means
-/// that something was found.
+/// Runs something beside serving, with the settings of the server whose data it is.
 fn moving(data: DataArgs, run: impl AsyncFnOnce(Settings) -> anyhow::Result<bool>) -> ExitCode {
-    let settings = match Settings::load(&data.sources()) {
-        Ok(loaded) => loaded.value,
-        Err(error) => return fatal(Exit::Settings, &error),
-    };
-    let telemetry = match Telemetry::start(&settings.telemetry) {
+    match Settings::load(&data.sources()) {
+        Ok(loaded) => {
+            let telemetry = loaded.value.telemetry.clone();
+            moved(&telemetry, async || run(loaded.value).await)
+        }
+        Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
+/// Runs it, with logs around it. False means that something was found.
+fn moved(
+    telemetry: &telemetry::Config,
+    run: impl AsyncFnOnce() -> anyhow::Result<bool>,
+) -> ExitCode {
+    let telemetry = match Telemetry::start(telemetry) {
         Ok(telemetry) => telemetry,
         Err(error) => return fatal(Exit::Settings, &error),
     };
-    let ended = actix::System::new().block_on(run(settings));
+    let ended = actix::System::new().block_on(run());
     telemetry.shutdown();
     match ended {
         Ok(true) => ExitCode::SUCCESS,

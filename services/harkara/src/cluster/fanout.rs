@@ -65,9 +65,6 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
 }
 
 fn tell(settings: &Settings, link: SocketAddr, admin: SocketAddr) -> std::io::Result<()> {
-    let about = [
-        ("link", settings.link.claimed(link)),
-        ("admin", announce::admin_url(admin)),
-    ];
+    let about = [("link", settings.link.claimed(link)), ("admin", announce::admin_url(admin))];
     announce::listening(settings.telemetry.log, &about)
 }

@@ -53,11 +53,8 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
         clock: &clock,
         entropy: &entropy,
     };
-    let engines = harkara_gateway::Engines {
-        log: log.clone(),
-        store: store.clone(),
-        link: link.clone(),
-    };
+    let engines =
+        harkara_gateway::Engines { log: log.clone(), store: store.clone(), link: link.clone() };
     let server = serving::gateway(listen(&socket)?, engines, parts).await?;
     readiness.set(Phase::Serving(log.clone(), store));
     announce::or_warn(tell(&settings, server.address(), admin.address(), issuer.as_deref()));
