@@ -24,7 +24,8 @@ pub fn tell(
     issuer: Option<&DevIssuer>,
 ) -> io::Result<()> {
     let data = std::path::absolute(&settings.data.dir)?;
-    let url = format!("ws://{}/v1/ws", reachable(clients));
+    let scheme = if settings.gateway.tls.is_on() { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}/v1/ws", reachable(clients));
     let mut out = io::stdout().lock();
     if settings.telemetry.log == LogFormat::Json {
         let line = serde_json::json!({
