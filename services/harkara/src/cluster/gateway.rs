@@ -92,7 +92,7 @@ fn tell(
     issuer: Option<&DevIssuer>,
 ) -> std::io::Result<()> {
     let url = announce::client_url(clients, settings.gateway.tls.is_on());
-    let about = [("clients", url), ("admin", announce::admin_url(admin))];
+    let about = [("clients", url.clone()), ("admin", announce::admin_url(admin))];
     announce::listening(settings.telemetry.log, &about)?;
-    announce::demo_users(settings.telemetry.log, issuer, clients)
+    announce::demo_users(settings.telemetry.log, issuer, clients, &url)
 }
