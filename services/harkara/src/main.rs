@@ -33,7 +33,9 @@ fn main() -> ExitCode {
         Action::ConfigPrint(flags) => print_config(flags),
         Action::Chat(args) => chat(args),
         Action::Export(args) => moving(args.data, async move |settings| {
-            moving::local::export(&settings.data.dir, &args.to).await.map(|()| true)
+            moving::local::export(&settings.data.dir, &args.to, settings.fanout)
+                .await
+                .map(|()| true)
         }),
         Action::Import(args) => moving(args.data, async move |settings| {
             let (data, partitions) = (&settings.data.dir, settings.log.partitions);
