@@ -50,6 +50,7 @@ async fn look(log: &dyn LogScan) -> anyhow::Result<Standing> {
 pub async fn settle(
     log: &dyn LogScan,
     engines: Engines,
+    config: Config,
     clock: SharedClock,
     entropy: SharedEntropy,
 ) -> anyhow::Result<u64> {
@@ -57,7 +58,7 @@ pub async fn settle(
     if begun.open == 0 {
         return Ok(0);
     }
-    let worker = Worker::start(Config::default(), engines, clock, entropy).await?;
+    let worker = Worker::start(config, engines, clock, entropy).await?;
     let done = finish(log).await;
     worker.stop().await;
     done.map(|()| begun.open)
