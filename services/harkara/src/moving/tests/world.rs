@@ -207,6 +207,7 @@ impl Dir {
             store: self.embedded.store(),
             link: self.embedded.link(),
             directory: self.embedded.directory(),
+            address: String::new(),
         };
         let config = Config { workers: 1, snapshot_every: 40, ..Config::default() };
         let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
