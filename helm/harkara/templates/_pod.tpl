@@ -127,14 +127,16 @@ spec:
   {{- end }}
   securityContext:
     {{- toYaml .root.Values.podSecurityContext | nindent 4 }}
+  {{- $queued := include "harkara.kafkaSeconds" (dict "root" .root "key" "delivery_timeout" "default" "10s") }}
   {{- if eq .role "gateway" }}
-  # {{ $of.drainSeconds }} s for clients to leave (gateway.drain), 5 s for the client port to close, 10 s for the log to take what
-  # is queued, 5 s to spare.
-  terminationGracePeriodSeconds: {{ add $of.drainSeconds 20 }}
+  # {{ $of.drainSeconds }} s for clients to leave (gateway.drain), 5 s for the port to close, {{ $queued }} s for the log to take what is queued
+  # (kafka.delivery_timeout), 5 s to spare.
+  terminationGracePeriodSeconds: {{ add $of.drainSeconds 5 $queued 5 }}
   {{- else }}
-  # 5 s for partitions to store what they decided (all at once), 5 s to leave the group, 10 s for the log to take what is
-  # queued, 10 s to spare.
-  terminationGracePeriodSeconds: 30
+  {{- $drain := include "harkara.kafkaSeconds" (dict "root" .root "key" "drain" "default" "5s") }}
+  # {{ $drain }} s for partitions to store what they decided, all at once (kafka.drain), 5 s to leave the group, {{ $queued }} s for the log to
+  # take what is queued (kafka.delivery_timeout), 10 s to spare.
+  terminationGracePeriodSeconds: {{ add $drain 5 $queued 10 }}
   {{- end }}
   containers:
     - name: harkara

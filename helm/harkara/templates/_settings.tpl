@@ -89,6 +89,15 @@ the migration finds a mistake in any of them before a pod is replaced; tokens' k
 {{- list $read $jwks .root.Values.passwords | toJson | sha256sum -}}
 {{- end }}
 
+{{/*
+Arguments: root, key, default. A duration of section [kafka] in seconds, on which grace periods hang.
+*/}}
+{{- define "harkara.kafkaSeconds" -}}
+{{- $text := get .root.Values.settings.kafka .key | default .default -}}
+{{- if not (regexMatch "^[0-9]+s$" $text) }}{{ fail (printf "settings.kafka.%s: write it in whole seconds, as in 10s; grace periods of pods hang on it" .key) }}{{ end }}
+{{- trimSuffix "s" $text -}}
+{{- end }}
+
 {{/* Arguments: root. Sentences for what can't work; nothing where all is well. */}}
 {{- define "harkara.check" -}}
 {{- $values := .Values -}}
@@ -100,6 +109,24 @@ the migration finds a mistake in any of them before a pod is replaced; tokens' k
 {{- if and $values.auth.jwks $values.auth.jwksKey }}{{ fail "set auth.jwks or auth.jwksKey, not both" }}{{ end }}
 {{- if and $values.auth.existingSecret $values.auth.existingConfigMap }}{{ fail "set auth.existingSecret or auth.existingConfigMap, not both" }}{{ end }}
 {{- if and $values.auth.jwksKey (not (or $values.auth.existingSecret $values.auth.existingConfigMap)) }}{{ fail "auth.jwksKey names a key of auth.existingSecret or auth.existingConfigMap: set one" }}{{ end }}
+{{- $owned := dict
+  "kafka.tls" "set tls.kafka" "kafka.sasl.password" "set passwords.kafka"
+  "scylla.tls.enabled" "set tls.scylla" "scylla.tls.ca" "set tls.scylla" "scylla.tls.certificate" "set tls.scylla"
+  "scylla.tls.key" "set tls.scylla" "scylla.password" "set passwords.scylla"
+  "link.listen" "it is port 8082" "link.address" "it is the pod's" "link.tls.ca" "set tls.link"
+  "link.tls.certificate" "set tls.link" "link.tls.key" "set tls.link"
+  "gateway.tls" "set tls.clients" "gateway.drain" "set gateway.drainSeconds"
+  "auth.jwks_file" "set auth.jwks or auth.jwksKey" -}}
+{{- range $key, $instead := $owned }}
+{{- $at := dict "here" $values.settings -}}
+{{- range splitList "." $key }}{{- $here := ternary $at.here dict (kindIs "map" $at.here) -}}{{- $_ := set $at "here" (get $here .) -}}{{- end }}
+{{- if not (or (kindIs "invalid" $at.here) (eq (toString $at.here) "")) }}
+{{- fail (printf "settings.%s is the chart's to set: %s" $key $instead) }}
+{{- end }}
+{{- end }}
+{{- range $values.settings.auth.keys }}
+{{- if .secret }}{{ fail "settings.auth.keys: settings lie in a ConfigMap; put the secret into auth.existingSecret and set file: /etc/harkara/auth/NAME" }}{{ end }}
+{{- end }}
 {{- range $engine := list "kafka" "scylla" }}
 {{- $tls := index $values.tls $engine -}}
 {{- if and $tls.clientCertificate (not (and $tls.enabled $tls.existingSecret)) }}{{ fail (printf "tls.%s.clientCertificate needs tls.%s.enabled and tls.%s.existingSecret" $engine $engine $engine) }}{{ end }}
