@@ -59,6 +59,7 @@ async fn export_from(
         store: embedded.store(),
         link: embedded.link(),
         directory: embedded.directory(),
+        address: String::new(),
     };
     let (log, store) = (embedded.log_scan(), embedded.store_scan());
     let settled = settle::settle(&*log, engines, fanout, clock, SystemEntropy::shared()).await?;
