@@ -59,17 +59,17 @@ pub async fn settle(
         return Ok(0);
     }
     let worker = Worker::start(config, engines, clock, entropy).await?;
-    let done = finish(log).await;
+    let done = finish(log, LOOKS_MAX).await;
     worker.stop().await;
     done.map(|()| begun.open)
 }
 
 /// Two looks with nothing to do and the same ends: what one partition does may append to another
 /// that was looked at before, but not between the two looks, when nothing was open anywhere.
-async fn finish(log: &dyn LogScan) -> anyhow::Result<()> {
+pub(super) async fn finish(log: &dyn LogScan, looks: u32) -> anyhow::Result<()> {
     let mut before = look(log).await?;
     let mut idle = 0;
-    while idle < LOOKS_MAX {
+    while idle < looks {
         tokio::time::sleep(LOOK).await;
         let now = look(log).await?;
         if now == before && now.open == 0 {

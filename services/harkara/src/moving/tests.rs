@@ -4,6 +4,7 @@
 
 mod damage;
 mod faulty;
+mod healthy;
 mod moves;
 mod refusals;
 mod world;

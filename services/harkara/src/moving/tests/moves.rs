@@ -13,6 +13,7 @@ use crate::moving::{
     archive::{Archive, Manifest},
     export::export,
     import::{Imported, Shift, import},
+    settle,
 };
 
 async fn bring(archive: &Path, to: &dyn Store, file: &Path) -> anyhow::Result<Imported> {
@@ -69,6 +70,17 @@ fn what_is_in_the_log_only_becomes_events_first() {
         assert!(source.settle().await > 350);
         assert_eq!(source.settle().await, 0, "nothing is left to do");
         source.export(&source.path("archive")).await.expect("exports");
+    });
+}
+
+#[test]
+fn a_log_that_nobody_works_on_is_told() {
+    run(async {
+        let source = Dir::new();
+        source.append(&[super::world::create(0, &[1])]).await;
+        let log = source.embedded.log_scan();
+        let told = settle::finish(&*log, 3).await.expect_err("nobody works on it");
+        assert!(told.to_string().contains("1 records that do not become events"), "{told}");
     });
 }
 

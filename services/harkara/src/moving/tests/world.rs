@@ -4,7 +4,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,12 +31,12 @@ use crate::moving::{Progress, archive::Counts, export, settle, verify};
 pub const TENANT: TenantId = TenantId::from_bytes([7; 16]);
 pub const PARTITIONS: u16 = 4;
 
-/// A clock that stands, so that a log is made at a time of one's choice.
-struct Standing(u64);
+/// A clock that is set, so that a log is made at a time of one's choice, and grows old.
+pub struct Standing(pub AtomicU64);
 
 impl Clock for Standing {
     fn now_ms(&self) -> u64 {
-        self.0
+        self.0.load(Ordering::SeqCst)
     }
 
     fn elapsed_ns(&self) -> u64 {
@@ -151,11 +155,18 @@ impl Dir {
 
     /// With a log that was made at a time.
     pub fn made_at(millis: u64) -> Self {
-        Self::at(tempfile::tempdir().expect("a directory"), Arc::new(Standing(millis)))
+        let clock = Arc::new(Standing(AtomicU64::new(millis)));
+        Self::at(tempfile::tempdir().expect("a directory"), clock)
     }
 
-    fn at(home: TempDir, clock: SharedClock) -> Self {
-        let options = Options { partitions: PARTITIONS, ..Options::default() };
+    /// With a clock, and a log that keeps records for an hour.
+    pub fn at(home: TempDir, clock: SharedClock) -> Self {
+        let options = Options {
+            partitions: PARTITIONS,
+            retention: Duration::from_secs(3_600),
+            sweep_interval: Duration::ZERO,
+            ..Options::default()
+        };
         let embedded = Embedded::open(&home.path().join("data"), options, clock).expect("opens");
         Self { home, embedded }
     }
@@ -200,16 +211,18 @@ impl Dir {
         pending.await.expect("durable");
     }
 
-    /// Lets a worker do what was appended.
-    pub async fn settle(&self) -> u64 {
-        let engines = Engines {
+    pub fn engines(&self) -> Engines {
+        Engines {
             log: self.embedded.log(),
             store: self.embedded.store(),
             link: self.embedded.link(),
             directory: self.embedded.directory(),
-            address: String::new(),
-        };
-        let config = Config { workers: 1, snapshot_every: 40, ..Config::default() };
+        }
+    }
+
+    /// Lets a worker do what was appended.
+    pub async fn settle(&self) -> u64 {
+        let (engines, config) = (self.engines(), config());
         let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
         let log = self.embedded.log_scan();
         settle::settle(&*log, engines, config, clock, entropy).await.expect("settles")
@@ -234,6 +247,11 @@ impl Dir {
     pub fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
+}
+
+/// A worker that takes snapshots often.
+pub fn config() -> Config {
+    Config { workers: 1, snapshot_every: 40, ..Config::default() }
 }
 
 /// Bytes of a chunk in tests: some dozen chunks for a history.
