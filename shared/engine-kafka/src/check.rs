@@ -27,7 +27,8 @@ pub(crate) struct Actual {
     pub(crate) own: bool,
 }
 
-/// Asks and changes what topics are set up with.
+/// Asks and changes what topics are set up with. For short use: its complaints are heard by nobody
+/// and would pile up.
 pub(crate) struct Admin {
     pub(crate) client: AdminClient<Ear>,
 }
@@ -67,16 +68,17 @@ impl Admin {
 pub(crate) struct Checker {
     probe: Probe,
     markers: Probe,
-    admin: Admin,
 }
 
 impl Checker {
     pub(crate) fn new(config: &Config) -> Result<Self, LogError> {
-        Ok(Self {
-            probe: Probe::new(config)?,
-            markers: Probe::for_markers(config)?,
-            admin: Admin::new(config)?,
-        })
+        Ok(Self { probe: Probe::new(config)?, markers: Probe::for_markers(config)? })
+    }
+
+    /// Hears what its clients have to complain about.
+    pub(crate) fn listen(&self) {
+        self.probe.listen();
+        self.markers.listen();
     }
 
     /// For looks at shapes and ends.
@@ -100,7 +102,7 @@ impl Checker {
             ))
         })?;
         check_shape(config, &topic, &shape)?;
-        let settings = self.admin.settings(&topic)?;
+        let settings = Admin::new(config)?.settings(&topic)?;
         check_settings(config, &topic, &settings).map_err(LogError::Stop)?;
         let unmarked = self.unmarked(&topic, config.partitions, generation)?;
         match unmarked {
@@ -155,7 +157,7 @@ pub(crate) fn generation(probe: &Probe, config: &Config) -> Result<Option<Genera
     if probe.shape(&topics::directory(config))?.is_none() {
         return Ok(None);
     }
-    Ok(newest_generation(&Tail::new(config)?.read_to_end()?))
+    Ok(newest_generation(&Tail::new(config)?.read_to_end(probe)?))
 }
 
 /// A topic with another number of partitions belongs to somebody else's conversations.

@@ -23,6 +23,7 @@ use crate::{
     client,
     config::Config,
     log::blocking,
+    probe::Probe,
     producer::Producer,
     stats::Stats,
     tail::{Tail, Told},
@@ -55,7 +56,7 @@ impl KafkaDirectory {
 
     fn open_now(config: &Config) -> Result<Self, LogError> {
         let mut tail = Tail::new(config)?;
-        let told = tail.read_to_end()?;
+        let told = tail.read_to_end(&Probe::new(config)?)?;
         let owners = watch::Sender::new(vec![None; usize::from(config.partitions)]);
         told.into_iter().for_each(|told| see(&owners, told));
         let topic = topics::directory(config);

@@ -72,6 +72,7 @@ fn watch(shared: &Shared, checker: &Checker, stop: &AtomicBool) {
             return;
         }
         looks += 1;
+        checker.listen();
         let looked = look(shared, checker).and_then(|()| {
             if looks < LOOKS_PER_CHECK {
                 return Ok(());
