@@ -105,18 +105,16 @@ impl Checker {
         let settings = Admin::new(config)?.settings(&topic)?;
         check_settings(config, &topic, &settings).map_err(LogError::Stop)?;
         let unmarked = self.unmarked(&topic, config.partitions, generation)?;
-        match unmarked {
-            Some(Unmarked::Empty(partition)) => Err(LogError::Unknown(format!(
-                "partition {partition} of topic {topic} has no marker yet: run `harkara migrate`"
-            ))),
-            Some(Unmarked::Other(partition)) => Err(LogError::Stop(format!(
-                "topic {topic} is not the one that was made: partition {partition} does not begin \
-                 with a marker of generation {}. Somebody made it anew, and its records of before \
-                 are gone: restore them, or run `harkara migrate --new-log`",
-                generation.0
-            ))),
-            None => Ok(generation),
-        }
+        // Markers were there before the generation was put to use, so this is another topic.
+        let Some(Unmarked::Empty(partition) | Unmarked::Other(partition)) = unmarked else {
+            return Ok(generation);
+        };
+        Err(LogError::Stop(format!(
+            "topic {topic} is not the one that was made: partition {partition} does not begin with \
+             a marker of generation {}. Somebody made it anew, and its records of before are gone: \
+             restore them, or begin a new log with `harkara migrate --new-log`",
+            generation.0
+        )))
     }
 
     /// A partition that begins at offset 0 and has no marker of this generation there.

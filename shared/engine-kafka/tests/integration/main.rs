@@ -3,4 +3,9 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "tests report so")]
 
 mod conformance;
+mod faults;
+mod group;
+mod records;
+mod security;
 mod support;
+mod topics;
