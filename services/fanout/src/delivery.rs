@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use harkara_domain::{ConversationId, Epoch, Partition, UserId};
-use harkara_engine::{Down, EndpointId, WorkerLink, link::What};
+use harkara_engine::{Down, EndpointId, Lease, WorkerLink, link::What};
 
 #[derive(Debug)]
 struct Listener {
@@ -17,6 +17,7 @@ struct Listener {
 pub struct Delivery {
     partition: Partition,
     epoch: Epoch,
+    lease: Arc<dyn Lease>,
     link: Arc<dyn WorkerLink>,
     listeners: HashMap<ConversationId, Vec<Listener>>,
 }
@@ -24,8 +25,24 @@ pub struct Delivery {
 impl Delivery {
     /// Nobody listens yet.
     #[must_use]
-    pub fn new(partition: Partition, epoch: Epoch, link: Arc<dyn WorkerLink>) -> Self {
-        Self { partition, epoch, link, listeners: HashMap::new() }
+    pub fn new(
+        partition: Partition,
+        epoch: Epoch,
+        lease: Arc<dyn Lease>,
+        link: Arc<dyn WorkerLink>,
+    ) -> Self {
+        Self { partition, epoch, lease, link, listeners: HashMap::new() }
+    }
+
+    /// The partition was claimed once more.
+    pub fn claimed(&mut self, epoch: Epoch) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    /// Does this worker still speak for the partition?
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        self.lease.holds()
     }
 
     /// A user of an endpoint listens from now on.
@@ -99,7 +116,12 @@ impl Delivery {
         self.push(&[to], conversation, what);
     }
 
+    /// Says nothing once the lease is over (soundness S5): somebody else may own the partition,
+    /// and whoever listens here is told by the directory.
     fn push(&mut self, to: &[EndpointId], conversation: ConversationId, what: What) {
+        if !self.lease.holds() {
+            return;
+        }
         let (partition, epoch) = (self.partition, self.epoch);
         let gone = self.link.push(to, Arc::new(Down { partition, epoch, conversation, what }));
         // Records of a former life name endpoints that never listened here: nothing to forget.

@@ -101,8 +101,12 @@ impl Hub {
     }
 
     /// What the owner confirmed to this session and this thread has given out: the first sequence
-    /// it may see, and the head. None where the thread lags behind the session's joining.
+    /// it may see, and the head. None where the thread lags behind the session's joining, or the
+    /// owner can't be reached now (soundness S4).
     pub fn access(&self, key: Key, conversation: ConversationId) -> Option<(Seq, Seq)> {
+        if !self.reaches(conversation) {
+            return None;
+        }
         let state = self.state.borrow();
         let feed = state.feeds.get(&conversation)?;
         let (from, head) = (feed.place(key)?.from, feed.head()?);
