@@ -26,4 +26,5 @@ mod slow;
 mod support;
 mod telemetry;
 mod terminal;
+mod tls;
 mod upgrade;
