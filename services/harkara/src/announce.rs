@@ -24,7 +24,7 @@ pub fn tell(
     issuer: Option<&DevIssuer>,
 ) -> io::Result<()> {
     let data = std::path::absolute(&settings.data.dir)?;
-    let url = client_url(clients, false);
+    let url = client_url(clients, settings.gateway.tls.is_on());
     let admin = admin_url(admin);
     let mut out = io::stdout().lock();
     if settings.telemetry.log == LogFormat::Json {
@@ -66,11 +66,14 @@ pub fn listening(form: LogFormat, about: &[(&str, String)]) -> io::Result<()> {
 /// # Errors
 /// When standard output is closed.
 #[cfg(feature = "cluster")]
-pub fn demo_users(form: LogFormat, issuer: Option<&DevIssuer>, at: SocketAddr) -> io::Result<()> {
+pub fn demo_users(
+    form: LogFormat,
+    issuer: Option<&DevIssuer>,
+    at: SocketAddr,
+    url: &str,
+) -> io::Result<()> {
     match issuer {
-        Some(issuer) if form == LogFormat::Text => {
-            demo(&mut io::stdout().lock(), issuer, at, &client_url(at, false))
-        }
+        Some(issuer) if form == LogFormat::Text => demo(&mut io::stdout().lock(), issuer, at, url),
         _ => Ok(()),
     }
 }

@@ -45,7 +45,9 @@ fn main() -> ExitCode {
         Action::ConfigPrint(args) => cluster::print_config(args),
         Action::Chat(args) => chat(args),
         Action::Export(args) => moving(args.data, async move |settings| {
-            moving::local::export(&settings.data.dir, &args.to).await.map(|()| true)
+            moving::local::export(&settings.data.dir, &args.to, settings.fanout)
+                .await
+                .map(|()| true)
         }),
         Action::Import(args) if args.cluster => cluster::import(args),
         Action::Verify(args) if args.cluster => cluster::verify(args),

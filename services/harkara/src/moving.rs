@@ -14,6 +14,8 @@ pub mod import;
 pub mod local;
 mod progress;
 mod settle;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 use std::{future::Future, time::Duration};

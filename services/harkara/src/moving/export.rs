@@ -193,6 +193,7 @@ async fn ids(store: &dyn StoreScan) -> anyhow::Result<Vec<ConversationId>> {
         }
     }
     found.sort_unstable();
+    found.dedup();
     Ok(found)
 }
 

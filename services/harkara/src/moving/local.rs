@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use harkara_engine::{LogScan, Store, StoreScan};
 use harkara_engine_embedded::{Embedded, OpenError, Options};
-use harkara_fanout::Engines;
+use harkara_fanout::{Config, Engines};
 use harkara_service_runtime::{
     clock::{SharedClock, SystemClock},
     entropy::SystemEntropy,
@@ -25,15 +25,15 @@ use super::{
     export, import, settle, verify,
 };
 
-/// Exports a stopped standalone. Needs the threads of an actix system.
+/// Exports a stopped standalone; `fanout` is for what its log still has to become. Needs the threads of an actix system.
 ///
 /// # Errors
 /// With what to do.
-pub async fn export(data: &Path, to: &Path) -> anyhow::Result<()> {
+pub async fn export(data: &Path, to: &Path, fanout: Config) -> anyhow::Result<()> {
     let clock = SystemClock::shared();
     let progress = Progress::new(clock.clone());
     let embedded = open(data, None, clock.clone())?;
-    let exported = export_from(&embedded, to, clock, &progress).await;
+    let exported = export_from(&embedded, to, (fanout, clock), &progress).await;
     embedded.close().await?;
     let counts = exported?;
     print(&format!(
@@ -51,7 +51,7 @@ pub async fn export(data: &Path, to: &Path) -> anyhow::Result<()> {
 async fn export_from(
     embedded: &Embedded,
     to: &Path,
-    clock: SharedClock,
+    (fanout, clock): (Config, SharedClock),
     progress: &Progress,
 ) -> anyhow::Result<super::archive::Counts> {
     let engines = Engines {
@@ -62,7 +62,7 @@ async fn export_from(
         address: String::new(),
     };
     let (log, store) = (embedded.log_scan(), embedded.store_scan());
-    let settled = settle::settle(&*log, engines, clock, SystemEntropy::shared()).await?;
+    let settled = settle::settle(&*log, engines, fanout, clock, SystemEntropy::shared()).await?;
     if settled > 0 {
         progress.say(&format!("{settled} records of the log became events first"));
     }

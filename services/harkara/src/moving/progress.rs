@@ -15,8 +15,20 @@ const ELSEWHERE_NS: u64 = 5_000_000_000;
 /// Rows and bytes that went through, told now and then.
 pub struct Progress {
     clock: SharedClock,
-    terminal: bool,
+    to: To,
     counted: Mutex<Counted>,
+}
+
+/// Where the lines go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum To {
+    /// Somebody looks.
+    Terminal,
+    /// A file, or somebody else's pipe.
+    Elsewhere,
+    /// A test.
+    #[cfg(test)]
+    Nobody,
 }
 
 #[derive(Default)]
@@ -34,8 +46,15 @@ impl Progress {
     /// Nothing yet.
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        Self { clock, terminal, counted: Mutex::default() }
+        let to = if std::io::stderr().is_terminal() { To::Terminal } else { To::Elsewhere };
+        Self { clock, to, counted: Mutex::default() }
+    }
+
+    /// Counts and says nothing.
+    #[cfg(test)]
+    pub fn silent() -> Self {
+        let clock = harkara_service_runtime::clock::SystemClock::shared();
+        Self { clock, to: To::Nobody, counted: Mutex::default() }
     }
 
     /// Something begins that has so many parts, `done` of which were there before.
@@ -53,10 +72,10 @@ impl Progress {
         counted.parts += parts;
         counted.rows += rows;
         counted.bytes += bytes;
-        let pause = if self.terminal { ON_TERMINAL_NS } else { ELSEWHERE_NS };
+        let pause = if self.to == To::Terminal { ON_TERMINAL_NS } else { ELSEWHERE_NS };
         if now.saturating_sub(counted.told) >= pause {
             counted.told = now;
-            self.write(&counted.line(now), "");
+            self.write(&counted.line(now), false);
         }
     }
 
@@ -64,20 +83,24 @@ impl Progress {
     pub fn end(&self) {
         let now = self.clock.elapsed_ns();
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write(&counted.line(now), if self.terminal { "\n" } else { "" });
+        self.write(&counted.line(now), true);
     }
 
     /// A sentence of its own.
     pub fn say(&self, sentence: &str) {
-        self.write(sentence, if self.terminal { "\n" } else { "" });
+        self.write(sentence, true);
     }
 
-    /// Nobody reads it: the work goes on.
-    fn write(&self, line: &str, end: &str) {
+    /// Nobody reads it: the work goes on. A line that stays begins a new one on a terminal.
+    fn write(&self, line: &str, stays: bool) {
+        let end = if stays { "\n" } else { "" };
         let mut to = std::io::stderr().lock();
-        let _closed =
-            if self.terminal { write!(to, "\r\x1b[K{line}{end}") } else { writeln!(to, "{line}") };
-        let _closed = to.flush();
+        let _closed = match self.to {
+            To::Terminal => write!(to, "\r\x1b[K{line}{end}").and_then(|()| to.flush()),
+            To::Elsewhere => writeln!(to, "{line}"),
+            #[cfg(test)]
+            To::Nobody => Ok(()),
+        };
     }
 }
 
@@ -87,9 +110,6 @@ impl Counted {
         let percent = (parts * 100).checked_div(*of).unwrap_or(100);
         let millis = (now.saturating_sub(self.begun) / 1_000_000).max(1);
         let mib = bytes >> 20;
-        format!(
-            "{what}: {percent} % ({parts} of {of}), {rows} rows, {mib} MiB, {} rows/s",
-            rows * 1_000 / millis
-        )
+        format!("{what}: {percent} %, {rows} rows, {mib} MiB, {} rows/s", rows * 1_000 / millis)
     }
 }

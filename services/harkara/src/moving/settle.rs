@@ -50,6 +50,7 @@ async fn look(log: &dyn LogScan) -> anyhow::Result<Standing> {
 pub async fn settle(
     log: &dyn LogScan,
     engines: Engines,
+    config: Config,
     clock: SharedClock,
     entropy: SharedEntropy,
 ) -> anyhow::Result<u64> {
@@ -57,18 +58,18 @@ pub async fn settle(
     if begun.open == 0 {
         return Ok(0);
     }
-    let worker = Worker::start(Config::default(), engines, clock, entropy).await?;
-    let done = finish(log).await;
+    let worker = Worker::start(config, engines, clock, entropy).await?;
+    let done = finish(log, LOOKS_MAX).await;
     worker.stop().await;
     done.map(|()| begun.open)
 }
 
 /// Two looks with nothing to do and the same ends: what one partition does may append to another
 /// that was looked at before, but not between the two looks, when nothing was open anywhere.
-async fn finish(log: &dyn LogScan) -> anyhow::Result<()> {
+pub(super) async fn finish(log: &dyn LogScan, looks: u32) -> anyhow::Result<()> {
     let mut before = look(log).await?;
     let mut idle = 0;
-    while idle < LOOKS_MAX {
+    while idle < looks {
         tokio::time::sleep(LOOK).await;
         let now = look(log).await?;
         if now == before && now.open == 0 {

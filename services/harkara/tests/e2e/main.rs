@@ -17,6 +17,7 @@ mod durability;
 mod frames;
 mod lifecycle;
 mod members;
+mod moving;
 mod races;
 mod requests;
 mod resume;

@@ -146,7 +146,7 @@ impl Records {
             }
         };
         if Partition::of(record.conversation, partitions) != partition {
-            report.find(format!(
+            return report.find(format!(
                 "record {partition}/{offset} of conversation {} stands in the wrong partition",
                 record.conversation
             ));

@@ -99,6 +99,15 @@ impl Launch {
         let mut args: Vec<_> = self.0.get_args().map(ToOwned::to_owned).collect();
         let at = args.iter().position(|arg| arg == flag).expect("the flag");
         args[at + 1] = value.into();
+        self.with(args)
+    }
+
+    /// The same once more.
+    pub fn again(&self) -> Self {
+        self.with(self.0.get_args().map(ToOwned::to_owned).collect())
+    }
+
+    fn with(&self, args: Vec<std::ffi::OsString>) -> Self {
         let mut command = Command::new(self.0.get_program());
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(dir) = self.0.get_current_dir() {
