@@ -73,9 +73,7 @@ pub fn demo_users(
     url: &str,
 ) -> io::Result<()> {
     match issuer {
-        Some(issuer) if form == LogFormat::Text => {
-            demo(&mut io::stdout().lock(), issuer, at, url)
-        }
+        Some(issuer) if form == LogFormat::Text => demo(&mut io::stdout().lock(), issuer, at, url),
         _ => Ok(()),
     }
 }

@@ -64,6 +64,17 @@ impl From<harkara_engine_scylla::OpenError> for Trouble {
     }
 }
 
+impl From<harkara_engine_scylla::MigrateError> for Trouble {
+    fn from(error: harkara_engine_scylla::MigrateError) -> Self {
+        use harkara_engine_scylla::MigrateError::{Failed, Open};
+        match error {
+            Open(error) => error.into(),
+            Failed { .. } => Self::Away(error.to_string()),
+            _ => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
 /// Waits for engines on behalf of a process that may be asked to end meanwhile.
 pub struct Opener<'a> {
     /// Told what is waited for.

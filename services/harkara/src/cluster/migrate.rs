@@ -22,7 +22,7 @@ pub async fn run(settings: Settings, new_log: bool) -> Result<(), Failure> {
     let opener = Opener { readiness: &readiness, lifecycle: &lifecycle };
     let log = || harkara_engine_kafka::migrate(&settings.kafka, &clock, new_log);
     let Some(log) = opener.patiently("kafka", log).await? else { return Err(interrupted()) };
-    say(&log)?;
+    log.lines.iter().try_for_each(|line| say(&format!("{line}\n")))?;
     let other = if new_log { OtherLog::Adopt } else { OtherLog::Refuse };
     let store = || harkara_engine_scylla::migrate(&settings.scylla, &clock, log.generation, other);
     let store = opener.patiently("the store", store).await?;
