@@ -58,9 +58,9 @@ pub fn migrate(args: MigrateArgs) -> ExitCode {
 
 /// `harkara import --cluster`.
 pub fn import(args: ImportArgs) -> ExitCode {
-    match Settings::load(&args.data.sources(), Role::Migrate) {
+    match Settings::load(&args.data.clone().sources(), Role::Migrate) {
         Ok(loaded) => moved(&loaded.value.telemetry, async || {
-            moving::import(&loaded.value, args).await.map(|()| true)
+            moving::import(&loaded.value, &args).await.map(|()| true)
         }),
         Err(error) => fatal(Exit::Settings, &error),
     }
@@ -68,9 +68,9 @@ pub fn import(args: ImportArgs) -> ExitCode {
 
 /// `harkara verify --cluster`.
 pub fn verify(args: VerifyArgs) -> ExitCode {
-    match Settings::load(&args.data.sources(), Role::Migrate) {
+    match Settings::load(&args.data.clone().sources(), Role::Migrate) {
         Ok(loaded) => {
-            moved(&loaded.value.telemetry, async || moving::verify(&loaded.value, args).await)
+            moved(&loaded.value.telemetry, async || moving::verify(&loaded.value, &args).await)
         }
         Err(error) => fatal(Exit::Settings, &error),
     }

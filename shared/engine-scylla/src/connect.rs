@@ -1,7 +1,7 @@
 //! A session with the cluster, made from [`Config`]: how statements are sent, and what is wrong
 //! when there is none. Used by `store` and `migrate`.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{io, num::NonZeroUsize, sync::Arc};
 
 use harkara_service_runtime::{
     clock::SharedClock,
@@ -13,9 +13,10 @@ use scylla::{
         session_builder::SessionBuilder,
     },
     errors::{
-        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError,
-        MetadataError, NewSessionError,
+        BrokenConnectionErrorKind, ConnectionError, ConnectionPoolError,
+        ConnectionSetupRequestErrorKind, DbError, MetadataError, NewSessionError,
     },
+    frame::frame_errors::FrameHeaderParseError,
     policies::{
         load_balancing::DefaultPolicy, speculative_execution::SimpleSpeculativeExecutionPolicy,
     },
@@ -168,21 +169,46 @@ fn explained(config: &Config, error: &NewSessionError) -> OpenError {
         }
         other => return away(other.to_string()),
     };
-    match connection {
-        ConnectionError::IoError(io) => match told(io) {
-            Some(why) => OpenError::Untrusted(why),
-            None => away(io.to_string()),
+    if let Some(why) = socket(connection).and_then(told) {
+        return OpenError::Untrusted(why);
+    }
+    match setup(connection) {
+        Some(ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, why)) => {
+            OpenError::Credentials(why.clone())
+        }
+        Some(ConnectionSetupRequestErrorKind::MissingAuthentication) => {
+            OpenError::Credentials("they ask for one and none is set".to_owned())
+        }
+        Some(other) => away(other.to_string()),
+        None => away(connection.to_string()),
+    }
+}
+
+/// What was wrong with the first words on a new connection.
+fn setup(error: &ConnectionError) -> Option<&ConnectionSetupRequestErrorKind> {
+    match error {
+        ConnectionError::ConnectionSetupRequestError(setup) => Some(setup.get_error()),
+        _ => None,
+    }
+}
+
+/// What the socket said, at dialing or later: a node looks at a certificate when the handshake
+/// is over at this end.
+fn socket(error: &ConnectionError) -> Option<&io::Error> {
+    let broken = match error {
+        ConnectionError::IoError(error) => return Some(error),
+        ConnectionError::BrokenConnection(broken) => broken,
+        _ => match setup(error) {
+            Some(ConnectionSetupRequestErrorKind::BrokenConnection(broken)) => broken,
+            _ => return None,
         },
-        ConnectionError::ConnectionSetupRequestError(setup) => match setup.get_error() {
-            ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, why) => {
-                OpenError::Credentials(why.clone())
-            }
-            ConnectionSetupRequestErrorKind::MissingAuthentication => {
-                OpenError::Credentials("they ask for one and none is set".to_owned())
-            }
-            other => away(other.to_string()),
-        },
-        other => away(other.to_string()),
+    };
+    match broken.downcast_ref()? {
+        BrokenConnectionErrorKind::FrameHeaderParseError(FrameHeaderParseError::HeaderIoError(
+            error,
+        ))
+        | BrokenConnectionErrorKind::WriteError(error) => Some(error),
+        _ => None,
     }
 }
 

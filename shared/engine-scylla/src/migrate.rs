@@ -169,6 +169,10 @@ impl Migration<'_> {
         self.config.keyspace.clone()
     }
 
+    fn copies(&self, map: &HashMap<String, String>) -> Result<Option<u32>, MigrateError> {
+        copies(map, &self.config.datacenter).map_err(|what| self.foreign(what))
+    }
+
     fn foreign(&self, what: String) -> MigrateError {
         MigrateError::Foreign { keyspace: self.name(), what }
     }
@@ -213,7 +217,7 @@ impl Migration<'_> {
         let found: Vec<(HashMap<String, String>,)> =
             self.rows("tell its keyspaces", text.to_owned(), (&keyspace,)).await?;
         let found = found.into_iter().next().map(|(map,)| map);
-        let now = found.as_ref().map(|map| self.replication(map)).transpose()?.flatten();
+        let now = found.as_ref().map(|map| self.copies(map)).transpose()?.flatten();
         if let Some(found) = now
             && found > wanted
         {
@@ -249,21 +253,6 @@ impl Migration<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Copies in our datacenter; none where they are not given as a number.
-    fn replication(&self, map: &HashMap<String, String>) -> Result<Option<u32>, MigrateError> {
-        let class = map.get("class").map(String::as_str).unwrap_or_default();
-        if !class.ends_with("NetworkTopologyStrategy") {
-            return Err(
-                self.foreign(format!("is replicated by {class}, not by NetworkTopologyStrategy"))
-            );
-        }
-        let Some(copies) = map.get(&self.config.datacenter) else {
-            let datacenter = &self.config.datacenter;
-            return Err(self.foreign(format!("has no copies in the datacenter `{datacenter}`")));
-        };
-        Ok(copies.parse().ok())
     }
 
     /// Makes tables that are missing; the version that was there before.
@@ -339,6 +328,18 @@ impl Migration<'_> {
     }
 }
 
+/// Copies in the datacenter, none where they are not given as a number; or what is wrong.
+fn copies(map: &HashMap<String, String>, datacenter: &str) -> Result<Option<u32>, String> {
+    let class = map.get("class").map(String::as_str).unwrap_or_default();
+    if !class.ends_with("NetworkTopologyStrategy") {
+        return Err(format!("is replicated by {class}, not by NetworkTopologyStrategy"));
+    }
+    match map.get(datacenter) {
+        Some(copies) => Ok(copies.parse().ok()),
+        None => Err(format!("has no copies in the datacenter `{datacenter}`")),
+    }
+}
+
 /// A map as CQL has it. Its texts come from the nodes, or from settings that were looked at.
 fn literal(map: &HashMap<String, String>) -> String {
     let mut pairs: Vec<_> = map.iter().collect();
@@ -346,4 +347,31 @@ fn literal(map: &HashMap<String, String>) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let pair = |(key, value): &(&String, &String)| format!("{}: {}", quoted(key), quoted(value));
     format!("{{{}}}", pairs.iter().map(pair).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn copies_are_those_of_the_datacenter() {
+        let class = ("class", "org.apache.cassandra.locator.NetworkTopologyStrategy");
+        let both = map(&[class, ("pune", "3"), ("delhi", "['r1', 'r2']")]);
+        assert_eq!(copies(&both, "pune"), Ok(Some(3)));
+        assert_eq!(copies(&both, "delhi"), Ok(None), "by racks: not ours to judge");
+        let none = copies(&both, "agra");
+        assert_eq!(none, Err("has no copies in the datacenter `agra`".to_owned()));
+        let simple = copies(&map(&[("class", "SimpleStrategy"), ("pune", "3")]), "pune");
+        assert!(simple.is_err_and(|what| what.starts_with("is replicated by SimpleStrategy")));
+    }
+
+    #[test]
+    fn maps_are_written_as_cql() {
+        let text = literal(&map(&[("pune", "3"), ("class", "N"), ("agra", "o'b")]));
+        assert_eq!(text, "{'class': 'N', 'agra': 'o''b', 'pune': '3'}");
+    }
 }

@@ -1,7 +1,7 @@
 //! `harkara fanout`: a worker of the cluster. It is given partitions of the log, claims them in the
 //! directory under its own address, and serves them to the gateways that connect there.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use harkara_engine::LogError;
 use harkara_fanout::Worker;

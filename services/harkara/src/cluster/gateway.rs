@@ -1,12 +1,8 @@
 //! `harkara gateway`: sessions of clients, in front of the cluster's log, store and workers.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-};
+use std::net::{SocketAddr, TcpListener};
 
 use harkara_engine::Directory as _;
-use harkara_engine_link::TcpLink;
 use harkara_gateway::auth::DevIssuer;
 use harkara_service_runtime::{
     clock::SystemClock, entropy::SystemEntropy, lifecycle::Lifecycle, telemetry::Telemetry,

@@ -15,26 +15,25 @@ use crate::{
 ///
 /// # Errors
 /// With what to do.
-pub async fn import(settings: &Settings, args: ImportArgs) -> anyhow::Result<()> {
+pub async fn import(settings: &Settings, args: &ImportArgs) -> anyhow::Result<()> {
     let archive = Archive::open(&args.from)?;
     let (lifecycle, clock) = (Lifecycle::start()?, SystemClock::shared());
     let opener = Opener { readiness: &Readiness::default(), lifecycle: &lifecycle };
     let engines = opener.open(settings, &clock).await.map_err(told)?;
     let Some(engines) = engines else { anyhow::bail!("interrupted before anything was written") };
-    local::import_into(&archive, &*engines.store, args.progress).await
+    local::import_into(&archive, &*engines.store, args.progress.clone()).await
 }
 
 /// Verifies a cluster: is all well?
 ///
 /// # Errors
 /// Something can't be read.
-pub async fn verify(settings: &Settings, args: VerifyArgs) -> anyhow::Result<bool> {
+pub async fn verify(settings: &Settings, args: &VerifyArgs) -> anyhow::Result<bool> {
     let (lifecycle, clock) = (Lifecycle::start()?, SystemClock::shared());
     let opener = Opener { readiness: &Readiness::default(), lifecycle: &lifecycle };
     let engines = opener.open(settings, &clock).await.map_err(told)?;
     let Some(engines) = engines else { anyhow::bail!("interrupted") };
-    let log = engines.log.scan()?;
-    local::verify_with(&*engines.store, &log, args.json).await
+    local::verify_with(&*engines.store, &*engines.log, args.json).await
 }
 
 fn told(failure: Failure) -> anyhow::Error {

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 
 use harkara_gateway::auth;
 use harkara_service_runtime::{
-    settings::{Loaded, Problem, SettingsError, Sources},
+    settings::{Loaded, Problem, SettingsError, Sources, address},
     telemetry,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cli::Role,
-    settings::{Admin, Data, Dev, Mode, address, exposure},
+    settings::{Admin, Data, Dev, Mode, exposure},
 };
 
 /// All settings of a cluster's processes.

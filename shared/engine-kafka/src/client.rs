@@ -1,0 +1,257 @@
+//! Settings as librdkafka takes them, for each kind of client, and what its complaints mean.
+//!
+//! librdkafka tells why a connection fails in its log lines only; callers get a bare code. So every
+//! client keeps its last complaint ([`Ear`]), and [`Ear::trouble`] makes one sentence of both.
+
+use std::sync::{Mutex, PoisonError};
+
+use harkara_engine::LogError;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use secrecy::ExposeSecret as _;
+
+use crate::config::Config;
+
+/// The largest record that is appended. The longest command (a thousand users) has 40 kB, the
+/// longest message 33 kB; room for what comes, and below a batch of 1 MB with all its framing.
+pub const RECORD_BYTES_MAX: usize = 512 * 1024;
+
+/// A worker whose consumer thread does not poll for so long leaves its group by itself: the thread
+/// never waits for anything longer than a second or two, so it is stuck for good.
+pub(crate) const POLL_INTERVAL_MAX_MS: u64 = 30_000;
+
+/// What every client shares.
+fn base(config: &Config) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", config.brokers.join(","))
+        .set("client.id", "harkara")
+        // A broker that does not answer is given up before an append's patience ends.
+        .set("socket.timeout.ms", "5000")
+        .set("socket.connection.setup.timeout.ms", "5000")
+        .set("socket.keepalive.enable", "true")
+        // The default of ten seconds would be added to every return of a broker.
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "500")
+        // Idle connections are closed by brokers as a matter of course.
+        .set("log.connection.close", "false");
+    if !config.rack.is_empty() {
+        client.set("client.rack", &config.rack);
+    }
+    let (tls, sasl) = (&config.tls, &config.sasl);
+    let protocol = match (tls.enabled, sasl.mechanism.name()) {
+        (false, None) => "plaintext",
+        (true, None) => "ssl",
+        (false, Some(_)) => "sasl_plaintext",
+        (true, Some(_)) => "sasl_ssl",
+    };
+    client.set("security.protocol", protocol);
+    let files = [
+        ("ssl.ca.location", &tls.ca),
+        ("ssl.certificate.location", &tls.certificate),
+        ("ssl.key.location", &tls.key),
+    ];
+    for (key, file) in files {
+        if let Some(file) = file {
+            client.set(key, file.display().to_string());
+        }
+    }
+    if let Some(mechanism) = sasl.mechanism.name() {
+        client
+            .set("sasl.mechanism", mechanism)
+            .set("sasl.username", &sasl.username)
+            .set("sasl.password", sasl.password.expose_secret());
+    }
+    client
+}
+
+/// The producer of the log and of the directory.
+pub(crate) fn producer(config: &Config) -> ClientConfig {
+    let mut client = base(config);
+    let delivery = config.delivery_timeout.as_millis();
+    client
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", delivery.to_string())
+        // Time for a second try.
+        .set("request.timeout.ms", (delivery / 2).min(5_000).to_string())
+        // Batches form while others are under way; a longer wait costs every append its length.
+        .set("linger.ms", "1")
+        .set("compression.codec", "zstd")
+        .set("message.max.bytes", "1000000")
+        // Our own limit (`producer.rs`) comes first: it counts what a small record costs besides.
+        .set("queue.buffering.max.messages", "0")
+        .set("queue.buffering.max.kbytes", "2097151");
+    client
+}
+
+/// A consumer that belongs to no group: reads what it is told to, knows what the group committed.
+pub(crate) fn reader(config: &Config) -> ClientConfig {
+    let mut client = base(config);
+    client
+        .set("group.id", group(config))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .set("queued.max.messages.kbytes", "4096")
+        .set("fetch.queue.backoff.ms", "20")
+        .set("fetch.error.backoff.ms", "100");
+    client
+}
+
+/// A worker's consumer.
+pub(crate) fn member(config: &Config) -> ClientConfig {
+    let mut client = base(config);
+    let session = config.session_timeout.as_millis();
+    client
+        .set("group.id", group(config))
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", session.to_string())
+        .set("heartbeat.interval.ms", config.heartbeat.as_millis().to_string())
+        .set("max.poll.interval.ms", POLL_INTERVAL_MAX_MS.max(session).to_string())
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        // Both bound what waits in front of the bounded buffers of the partitions.
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "16384")
+        // Seconds of silence after a full queue or an election would be seconds of latency.
+        .set("fetch.queue.backoff.ms", "20")
+        .set("fetch.error.backoff.ms", "100");
+    client
+}
+
+/// What `migrate` makes topics with.
+pub(crate) fn admin(config: &Config) -> ClientConfig {
+    base(config)
+}
+
+/// The workers' group.
+pub(crate) fn group(config: &Config) -> String {
+    format!("{}.fanout", config.prefix)
+}
+
+/// Hears what a client complains about.
+#[derive(Debug, Default)]
+pub(crate) struct Ear {
+    last: Mutex<Option<String>>,
+}
+
+impl Ear {
+    fn hear(&self, message: &str) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.to_owned());
+    }
+
+    /// Everything works: what was heard before explains nothing any more.
+    pub(crate) fn forget(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What to tell about a failed call.
+    pub(crate) fn trouble(&self, doing: &str, error: &KafkaError) -> LogError {
+        let heard = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        trouble(doing, error, heard.as_deref())
+    }
+}
+
+impl ClientContext for Ear {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        use RDKafkaLogLevel::{Alert, Critical, Emerg, Error};
+        if matches!(level, Emerg | Alert | Critical | Error) {
+            self.hear(message);
+        }
+        note(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Ear {}
+
+/// A client's own words. Its errors are told by us, once and with what to do, so they stand lower.
+pub(crate) fn note(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => {
+            tracing::trace!(target: "librdkafka", facility, "{message}");
+        }
+        _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+/// Complaints that only somebody who changes settings can end, and what to tell them.
+const SETTINGS: [(&str, &str); 8] = [
+    ("SASL authentication error", "kafka refuses the user name or the password: check kafka.sasl"),
+    (
+        "certificate verify failed",
+        "the broker's certificate is not to be trusted: check kafka.tls.ca",
+    ),
+    (
+        "certificate required",
+        "the broker asks for a certificate: set kafka.tls.certificate and kafka.tls.key",
+    ),
+    (
+        "bad certificate",
+        "the broker refuses our certificate: check kafka.tls.certificate and kafka.tls.key",
+    ),
+    (
+        "unknown ca",
+        "the broker does not know the authority of our certificate: check kafka.tls.certificate",
+    ),
+    (
+        "connecting to a PLAINTEXT broker",
+        "the broker does not speak TLS on this port: check kafka.brokers and kafka.tls.enabled",
+    ),
+    (
+        "connecting to a SSL listener",
+        "the broker speaks TLS on this port: check kafka.brokers and kafka.tls.enabled",
+    ),
+    (
+        "security protocol",
+        "the broker speaks another protocol on this port: check kafka.tls.enabled and kafka.sasl.mechanism",
+    ),
+];
+
+fn trouble(doing: &str, error: &KafkaError, heard: Option<&str>) -> LogError {
+    use RDKafkaErrorCode as Code;
+    let code = error.rdkafka_error_code();
+    match code {
+        Some(
+            Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed,
+        ) => {
+            return LogError::Stop(format!(
+                "{doing}: kafka forbids it to this user ({error}): give it the rights that \
+                 docs/operations.md lists"
+            ));
+        }
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+            return LogError::Stop(format!("{doing}: the topic is gone: run `harkara migrate`"));
+        }
+        _ => {}
+    }
+    if matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_)) {
+        return LogError::Stop(format!("{doing}: the settings of kafka can't be used: {error}"));
+    }
+    let Some(heard) = heard else { return LogError::Unknown(format!("{doing}: {error}")) };
+    match SETTINGS.iter().find(|(words, _)| heard.contains(words)) {
+        Some((_, sentence)) => LogError::Stop(format!("{sentence} ({})", short(heard))),
+        None => LogError::Unknown(format!("{doing}: {error} ({})", short(heard))),
+    }
+}
+
+/// Without the thread's name in front and the counters behind.
+fn short(heard: &str) -> &str {
+    let heard = heard
+        .strip_prefix("[thrd:")
+        .and_then(|rest| rest.split_once("]: "))
+        .map_or(heard, |(_, rest)| rest);
+    heard.split(" (after ").next().unwrap_or(heard)
+}
