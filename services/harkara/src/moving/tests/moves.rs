@@ -125,6 +125,7 @@ fn an_import_goes_on_where_it_was_cut_off_and_twice_changes_nothing() {
         let source = Dir::full(12).await;
         let archive = source.path("archive");
         source.export(&archive).await.expect("exports");
+        let whole = Picture::of(&source).await;
         let target = Dir::new();
         let file = source.path("progress");
         let mut cuts = 0;
@@ -136,11 +137,11 @@ fn an_import_goes_on_where_it_was_cut_off_and_twice_changes_nothing() {
                     assert!(format!("{error:#}").contains("pulled the plug"), "{error:#}")
                 }
             }
+            lists_name_what_is_there(&target, &whole).await;
             cuts += 1;
         }
         assert!(cuts > 3, "only {cuts} cuts");
-        let picture = Picture::of(&source).await;
-        assert_eq!(Picture::of(&target).await, picture);
+        assert_eq!(Picture::of(&target).await, whole);
         // Again, with and without what it remembers.
         let store = target.embedded.store();
         let again = bring(&archive, &*store, &file).await.expect("imports");
@@ -148,9 +149,18 @@ fn an_import_goes_on_where_it_was_cut_off_and_twice_changes_nothing() {
         fs::remove_file(&file).expect("there");
         let again = bring(&archive, &*store, &file).await.expect("imports");
         assert_eq!((again.written, again.there > 100), (0, true));
-        assert_eq!(Picture::of(&target).await, picture);
+        assert_eq!(Picture::of(&target).await, whole);
         assert!(target.verify().await.is_well());
     });
+}
+
+/// Whatever is in a list can be read to its end, with its state and its cursors.
+async fn lists_name_what_is_there(target: &Dir, whole: &Picture) {
+    let now = Picture::of(target).await;
+    for (user, conversation, ..) in &now.memberships {
+        let (there, wanted) = (now.conversations.get(conversation), &whole.conversations);
+        assert_eq!(there, wanted.get(conversation), "in the list of {user}");
+    }
 }
 
 /// What it remembers may be more than what the store still has.

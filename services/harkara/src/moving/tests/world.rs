@@ -217,6 +217,7 @@ impl Dir {
             store: self.embedded.store(),
             link: self.embedded.link(),
             directory: self.embedded.directory(),
+            address: String::new(),
         }
     }
 
