@@ -1,7 +1,7 @@
 //! Settings of the store: section `[scylla]`. Plain data; `connect` makes a session from it.
 
 use harkara_service_runtime::{HumanDuration, settings::Problem, tls::ClientTls};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Longest keyspace name that both engines take.
@@ -25,7 +25,7 @@ pub struct Config {
     pub user: Option<String>,
     /// The user's password.
     #[serde(serialize_with = "hidden")]
-    pub password: Option<SecretString>,
+    pub password: SecretString,
     /// From a statement to its answer, all attempts together; after it the outcome is unknown and
     /// the caller repeats it. Above the 2 seconds after which nodes give up a write themselves, so
     /// that their answer comes first where there is one.
@@ -45,12 +45,10 @@ pub struct Config {
     pub tls: ClientTls,
 }
 
-#[expect(clippy::ref_option, reason = "serde's form")]
-fn hidden<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(_) => serializer.serialize_some("<hidden>"),
-        None => serializer.serialize_none(),
-    }
+fn hidden<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    // An empty one must stay empty: defaults are written and read back.
+    let shown = if secret.expose_secret().is_empty() { "" } else { "<hidden>" };
+    serializer.serialize_str(shown)
 }
 
 impl Default for Config {
@@ -61,7 +59,7 @@ impl Default for Config {
             datacenter: "datacenter1".to_owned(),
             replication: 3,
             user: None,
-            password: None,
+            password: SecretString::default(),
             request_timeout: HumanDuration::from_secs(3),
             second_try_after: HumanDuration::from_millis(50),
             connect_timeout: HumanDuration::from_secs(5),
@@ -96,7 +94,7 @@ impl Config {
         if self.replication == 0 || self.replication > 9 {
             wrong("replication", "must be from 1 to 9");
         }
-        if self.user.is_some() != self.password.is_some() {
+        if self.user.is_some() == self.password.expose_secret().is_empty() {
             wrong("user", "must be set together with `password`");
         }
         let at_least_1ms = [
@@ -172,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_password_does_not_print() {
-        let password = Some(SecretString::from("correct horse"));
+        let password = SecretString::from("correct horse");
         let config = Config { user: Some("u".to_owned()), password, ..Config::default() };
         let debug = format!("{config:?}");
         assert!(!debug.contains("horse"), "{debug}");

@@ -104,8 +104,8 @@ pub(crate) async fn session(config: &Config, clock: &SharedClock) -> Result<Sess
     if let Some(connections) = NonZeroUsize::new(config.connections) {
         builder = builder.pool_size(PoolSize::PerShard(connections));
     }
-    if let (Some(user), Some(password)) = (&config.user, &config.password) {
-        builder = builder.user(user, password.expose_secret());
+    if let Some(user) = &config.user {
+        builder = builder.user(user, config.password.expose_secret());
     }
     let session = match builder.build().await {
         Ok(session) => session,

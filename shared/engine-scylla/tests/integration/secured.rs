@@ -25,7 +25,7 @@ fn with_password(cassandra: &Cassandra) -> Config {
     let tls = ClientTls { enabled: true, ca: Some(cassandra.tls().ca), ..ClientTls::default() };
     Config {
         user: Some(USER.to_owned()),
-        password: Some(SecretString::from(PASSWORD)),
+        password: SecretString::from(PASSWORD),
         tls,
         ..config(cassandra.contact_points())
     }
@@ -61,11 +61,12 @@ async fn a_password_over_tls() {
     let cassandra = started(Security::Password);
     let right = with_password(&cassandra);
     works(&right).await;
-    let password = Some(SecretString::from("guess"));
+    let password = SecretString::from("guess");
     let wrong = refused(&Config { password, ..right.clone() }).await;
     assert!(matches!(wrong, OpenError::Credentials(_)), "{wrong}");
     assert!(!wrong.to_string().contains("guess"), "{wrong}");
-    let none = refused(&Config { user: None, password: None, ..right.clone() }).await;
+    let none =
+        refused(&Config { user: None, password: SecretString::default(), ..right.clone() }).await;
     assert!(matches!(none, OpenError::Credentials(_)), "{none}");
     let dir = tempfile::tempdir().expect("a directory for the test");
     let ca = Some(stranger(dir.path()));
