@@ -112,7 +112,8 @@ fn demo(out: &mut impl io::Write, issuer: &DevIssuer, at: SocketAddr, url: &str)
         writeln!(out, "  {name:<7} {}  {}", token.user, token.token)?;
     }
     let program = std::env::args().next().unwrap_or_else(|| "harkara".to_owned());
-    let url = if at.port() == 8080 { String::new() } else { format!(" --url {url}") };
+    let usual = at.port() == 8080 && url.starts_with("ws:");
+    let url = if usual { String::new() } else { format!(" --url {url}") };
     writeln!(out, "\nto chat, paste one line into each of two other terminals:")?;
     writeln!(out, "  {program} chat --as asha --with bilal{url}")?;
     writeln!(out, "  {program} chat --as bilal{url}")?;

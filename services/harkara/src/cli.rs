@@ -197,6 +197,9 @@ pub struct ChatArgs {
     /// The server.
     #[arg(long, default_value = DEFAULT_URL)]
     pub url: String,
+    /// PEM file of authorities to believe for wss:// [default: the system's].
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// A token, instead of a development name.
     #[arg(long, conflicts_with = "name")]
     pub token: Option<String>,

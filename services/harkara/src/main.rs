@@ -150,7 +150,7 @@ fn chat(args: cli::ChatArgs) -> ExitCode {
 }
 
 fn chat_args(args: cli::ChatArgs) -> chat::ChatArgs {
-    let cli::ChatArgs { name, url, token, device, with, state_dir } = args;
+    let cli::ChatArgs { name, url, ca, token, device, with, state_dir } = args;
     let name = name.unwrap_or_else(|| "me".to_owned());
-    chat::ChatArgs { name, url, token, device, with, state_dir }
+    chat::ChatArgs { name, url, ca, token, device, with, state_dir }
 }

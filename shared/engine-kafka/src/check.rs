@@ -27,7 +27,8 @@ pub(crate) struct Actual {
     pub(crate) own: bool,
 }
 
-/// Asks and changes what topics are set up with.
+/// Asks and changes what topics are set up with. For short use: its complaints are heard by nobody
+/// and would pile up.
 pub(crate) struct Admin {
     pub(crate) client: AdminClient<Ear>,
 }
@@ -67,16 +68,17 @@ impl Admin {
 pub(crate) struct Checker {
     probe: Probe,
     markers: Probe,
-    admin: Admin,
 }
 
 impl Checker {
     pub(crate) fn new(config: &Config) -> Result<Self, LogError> {
-        Ok(Self {
-            probe: Probe::new(config)?,
-            markers: Probe::for_markers(config)?,
-            admin: Admin::new(config)?,
-        })
+        Ok(Self { probe: Probe::new(config)?, markers: Probe::for_markers(config)? })
+    }
+
+    /// Hears what its clients have to complain about.
+    pub(crate) fn listen(&self) {
+        self.probe.listen();
+        self.markers.listen();
     }
 
     /// For looks at shapes and ends.
@@ -100,21 +102,19 @@ impl Checker {
             ))
         })?;
         check_shape(config, &topic, &shape)?;
-        let settings = self.admin.settings(&topic)?;
+        let settings = Admin::new(config)?.settings(&topic)?;
         check_settings(config, &topic, &settings).map_err(LogError::Stop)?;
         let unmarked = self.unmarked(&topic, config.partitions, generation)?;
-        match unmarked {
-            Some(Unmarked::Empty(partition)) => Err(LogError::Unknown(format!(
-                "partition {partition} of topic {topic} has no marker yet: run `harkara migrate`"
-            ))),
-            Some(Unmarked::Other(partition)) => Err(LogError::Stop(format!(
-                "topic {topic} is not the one that was made: partition {partition} does not begin \
-                 with a marker of generation {}. Somebody made it anew, and its records of before \
-                 are gone: restore them, or run `harkara migrate --new-log`",
-                generation.0
-            ))),
-            None => Ok(generation),
-        }
+        // Markers were there before the generation was put to use, so this is another topic.
+        let Some(Unmarked::Empty(partition) | Unmarked::Other(partition)) = unmarked else {
+            return Ok(generation);
+        };
+        Err(LogError::Stop(format!(
+            "topic {topic} is not the one that was made: partition {partition} does not begin with \
+             a marker of generation {}. Somebody made it anew, and its records of before are gone: \
+             restore them, or begin a new log with `harkara migrate --new-log`",
+            generation.0
+        )))
     }
 
     /// A partition that begins at offset 0 and has no marker of this generation there.
@@ -155,7 +155,7 @@ pub(crate) fn generation(probe: &Probe, config: &Config) -> Result<Option<Genera
     if probe.shape(&topics::directory(config))?.is_none() {
         return Ok(None);
     }
-    Ok(newest_generation(&Tail::new(config)?.read_to_end()?))
+    Ok(newest_generation(&Tail::new(config)?.read_to_end(probe)?))
 }
 
 /// A topic with another number of partitions belongs to somebody else's conversations.

@@ -188,22 +188,10 @@ pub(crate) fn note(level: RDKafkaLogLevel, facility: &str, message: &str) {
 /// Complaints that only somebody who changes settings can end, and what to tell them.
 const SETTINGS: [(&str, &str); 8] = [
     ("SASL authentication error", "kafka refuses the user name or the password: check kafka.sasl"),
-    (
-        "certificate verify failed",
-        "the broker's certificate is not to be trusted: check kafka.tls.ca",
-    ),
-    (
-        "certificate required",
-        "the broker asks for a certificate: set kafka.tls.certificate and kafka.tls.key",
-    ),
-    (
-        "bad certificate",
-        "the broker refuses our certificate: check kafka.tls.certificate and kafka.tls.key",
-    ),
-    (
-        "unknown ca",
-        "the broker does not know the authority of our certificate: check kafka.tls.certificate",
-    ),
+    ("certificate verify failed", UNTRUSTED),
+    ("certificate required", UNKNOWN),
+    ("bad certificate", UNKNOWN),
+    ("unknown ca", UNKNOWN),
     (
         "connecting to a PLAINTEXT broker",
         "the broker does not speak TLS on this port: check kafka.brokers and kafka.tls.enabled",
@@ -214,9 +202,14 @@ const SETTINGS: [(&str, &str); 8] = [
     ),
     (
         "security protocol",
-        "the broker speaks another protocol on this port: check kafka.tls.enabled and kafka.sasl.mechanism",
+        "the broker speaks another protocol on this port: check kafka.tls.enabled and \
+         kafka.sasl.mechanism",
     ),
 ];
+
+const UNTRUSTED: &str = "the broker's certificate is not to be trusted: check kafka.tls.ca";
+const UNKNOWN: &str = "the broker asks for a certificate that it trusts: check \
+                       kafka.tls.certificate and kafka.tls.key";
 
 fn trouble(doing: &str, error: &KafkaError, heard: Option<&str>) -> LogError {
     use RDKafkaErrorCode as Code;

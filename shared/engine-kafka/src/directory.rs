@@ -23,7 +23,8 @@ use crate::{
     client,
     config::Config,
     log::blocking,
-    producer::Producer,
+    probe::Probe,
+    producer::{Outcome, Producer},
     stats::Stats,
     tail::{Tail, Told},
     topics::{self, Said},
@@ -49,18 +50,18 @@ impl KafkaDirectory {
     /// # Errors
     /// [`LogError::Unknown`]: brokers are away, or `migrate` has not run; try again later.
     /// [`LogError::Stop`]: settings are wrong, in words.
-    pub async fn open(config: Config, _clock: SharedClock) -> Result<Self, LogError> {
-        blocking(move || Self::open_now(&config)).await
+    pub async fn open(config: Config, clock: SharedClock) -> Result<Self, LogError> {
+        blocking(move || Self::open_now(&config, clock)).await
     }
 
-    fn open_now(config: &Config) -> Result<Self, LogError> {
+    fn open_now(config: &Config, clock: SharedClock) -> Result<Self, LogError> {
         let mut tail = Tail::new(config)?;
-        let told = tail.read_to_end()?;
+        let told = tail.read_to_end(&Probe::new(config)?)?;
         let owners = watch::Sender::new(vec![None; usize::from(config.partitions)]);
         told.into_iter().for_each(|told| see(&owners, told));
         let topic = topics::directory(config);
-        let stats = Arc::new(Stats::default());
-        let producer = Producer::new(client::producer(config), topic, QUEUE_BYTES, stats)?;
+        let outcome = Outcome::new(clock, Arc::new(Stats::default()));
+        let producer = Producer::new(client::producer(config), topic, QUEUE_BYTES, outcome)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (seen, stopped) = (owners.clone(), Arc::clone(&stop));
         let thread = thread::Builder::new().name("kafka-directory".into());

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     member,
     probe::Probe,
-    producer::Producer,
+    producer::{Outcome, Producer},
     shared::{Health, Shared},
     stats::{Counts, Stats},
     topics,
@@ -60,7 +60,7 @@ impl KafkaLog {
             client::producer(&config),
             topic.clone(),
             config.queue_bytes,
-            Arc::clone(&stats),
+            Outcome::new(clock.clone(), Arc::clone(&stats)),
         )?;
         let ends = (0..config.partitions).map(|_| AtomicU64::new(0)).collect();
         let shared = Arc::new(Shared {
@@ -171,7 +171,8 @@ impl Log for KafkaLog {
     }
 
     async fn ready(&self) -> Result<(), LogError> {
-        self.shared.health.ready()
+        self.shared.health.ready()?;
+        self.producer.ready()
     }
 }
 

@@ -42,7 +42,7 @@ use rdkafka::{
 use tokio::sync::mpsc;
 
 use self::{
-    commits::Commits,
+    commits::{Commits, Committer},
     context::{Turn, Turns},
 };
 use crate::{
@@ -207,23 +207,33 @@ impl Member {
     fn run(mut self) {
         while !self.is_leaving() {
             self.turned_ns = self.now();
-            match self.connect() {
-                Ok(consumer) => match self.serve(&consumer) {
-                    End::Left => return self.close(consumer),
-                    End::Rejoin => {
-                        count(&self.shared.stats.rejoins);
-                        self.let_go();
-                        self.close(consumer);
-                    }
-                },
+            match self.join() {
+                Ok(End::Left) => return,
+                Ok(End::Rejoin) => count(&self.shared.stats.rejoins),
                 Err(error) => {
-                    tracing::error!(%error, "can't join the workers' group, will try again")
+                    tracing::error!(%error, "can't join the workers' group, will try again");
                 }
             }
             if !self.is_leaving() {
                 thread::sleep(AGAIN);
             }
         }
+    }
+
+    /// Is a member until it leaves or the consumer is of no use any more.
+    fn join(&mut self) -> Result<End, LogError> {
+        let consumer = Arc::new(self.connect()?);
+        let committer = Committer::start(&consumer)
+            .map_err(|error| LogError::Unknown(format!("no thread for commits: {error}")))?;
+        let end = self.serve(&consumer, &committer);
+        if matches!(end, End::Rejoin) {
+            self.let_go();
+        }
+        self.close(&consumer);
+        // The last hand on a consumer closes it, which must be this thread's.
+        committer.join();
+        drop(consumer);
+        Ok(end)
     }
 
     fn connect(&self) -> Result<Consumer, LogError> {
@@ -236,7 +246,7 @@ impl Member {
         Ok(consumer)
     }
 
-    fn serve(&mut self, consumer: &Consumer) -> End {
+    fn serve(&mut self, consumer: &Consumer, committer: &Committer) -> End {
         loop {
             let fetched = self.fetch(consumer);
             if let Err(error) = fetched {
@@ -252,7 +262,7 @@ impl Member {
             }
             self.arrive(consumer);
             self.resume(consumer);
-            self.commit(consumer);
+            self.commit(consumer, committer);
             self.hand_out(consumer);
             self.give_back(consumer);
             self.watch(consumer);

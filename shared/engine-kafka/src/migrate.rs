@@ -8,7 +8,7 @@
 
 mod topic;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use harkara_domain::{Generation, Partition};
 use harkara_engine::LogError;
@@ -22,7 +22,7 @@ use crate::{
     client,
     config::Config,
     log::blocking,
-    producer::Producer,
+    producer::{Outcome, Producer},
     stats::Stats,
     topics::{self, Said},
 };
@@ -50,22 +50,25 @@ pub async fn migrate(
     clock: &SharedClock,
     new_log: bool,
 ) -> Result<Migrated, LogError> {
-    let (config, now) = (config.clone(), clock.now_ms());
-    blocking(move || Migration::new(config, now)?.run(new_log)).await
+    let (config, clock) = (config.clone(), clock.clone());
+    blocking(move || Migration::new(config, clock)?.run(new_log)).await
 }
+
+/// For a producer whose records are all answered.
+const CLOSE: Duration = Duration::from_secs(1);
 
 struct Migration {
     config: Config,
-    now: u64,
+    clock: SharedClock,
     checker: Checker,
     maker: Maker,
     lines: Vec<String>,
 }
 
 impl Migration {
-    fn new(config: Config, now: u64) -> Result<Self, LogError> {
+    fn new(config: Config, clock: SharedClock) -> Result<Self, LogError> {
         let (checker, maker) = (Checker::new(&config)?, Maker::new(&config)?);
-        Ok(Self { config, now, checker, maker, lines: Vec::new() })
+        Ok(Self { config, clock, checker, maker, lines: Vec::new() })
     }
 
     fn run(mut self, new_log: bool) -> Result<Migrated, LogError> {
@@ -86,7 +89,7 @@ impl Migration {
             (None, Some(found)) if !new_log => self.begin(found)?,
             (_, highest) => {
                 let next = highest.map_or(0, |highest| highest.0.saturating_add(1));
-                self.begin(Generation(self.now.max(next)))?
+                self.begin(Generation(self.clock.now_ms().max(next)))?
             }
         };
         Ok(Migrated { lines: self.lines, generation })
@@ -166,14 +169,14 @@ impl Migration {
     /// Appends, waits for all, and leaves nothing behind.
     fn append(&self, topic: &str, puts: Vec<Put>) -> Result<(), LogError> {
         let settings = client::producer(&self.config);
-        let stats = std::sync::Arc::new(Stats::default());
-        let producer = Producer::new(settings, topic.to_owned(), QUEUE_BYTES, stats)?;
+        let outcome = Outcome::new(self.clock.clone(), Arc::new(Stats::default()));
+        let producer = Producer::new(settings, topic.to_owned(), QUEUE_BYTES, outcome)?;
         let pending: Result<Vec<_>, LogError> =
             puts.into_iter().map(|put| put.into(&producer)).collect();
         for pending in pending? {
             block_on(pending)?;
         }
-        producer.close(Duration::ZERO);
+        producer.close(CLOSE);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Looks at topics from outside the group: shapes, offsets, markers, records. Every call blocks for
 //! [`TIMEOUT`] at most, so it is for threads of our own and for `spawn_blocking`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use bytes::Bytes;
 use harkara_domain::{Generation, Millis};
@@ -22,6 +22,14 @@ use crate::{
 
 /// The longest wait for an answer: a broker that needs more is as good as away.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Lines that are heard at once: what a client writes in ten seconds without brokers.
+const LISTEN_MAX: u32 = 64;
+
+/// Tries to get an answer from those who lead, with [`SETTLE_PAUSE`] in between: five seconds, the
+/// length of an election.
+const SETTLE_TRIES: u32 = 50;
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes of one partition in an answer to [`Probe::markers`]: the first record is a marker of some
 /// hundred, and an answer holds all partitions: 1,024 × 4 KiB = 4 MB.
@@ -69,7 +77,15 @@ impl Probe {
         Ok(Self { consumer })
     }
 
+    /// Hears what the client has to complain about, which waits in its queue until somebody does.
+    pub(crate) fn listen(&self) {
+        for _ in 0..LISTEN_MAX {
+            let _ = self.consumer.poll(Duration::ZERO);
+        }
+    }
+
     fn trouble(&self, doing: &str, error: &KafkaError) -> LogError {
+        self.listen();
         self.consumer.context().trouble(doing, error)
     }
 
@@ -108,17 +124,53 @@ impl Probe {
         which: Offset,
     ) -> Result<Vec<u64>, LogError> {
         let doing = format!("looking for the ends of topic {topic}");
-        let mut wanted = list(topic, count, None);
-        wanted.set_all_offsets(which).map_err(|error| self.trouble(&doing, &error))?;
-        let found = self.consumer.offsets_for_times(wanted, TIMEOUT);
-        let found = found.map_err(|error| self.trouble(&doing, &error))?;
-        numbers(&found, count)
-            .into_iter()
-            .map(|offset| {
-                offset
-                    .ok_or_else(|| LogError::Unknown(format!("{doing}: no answer for a partition")))
-            })
-            .collect()
+        self.settled(&doing, || {
+            let mut wanted = list(topic, count, None);
+            wanted.set_all_offsets(which)?;
+            let found = numbers(&self.consumer.offsets_for_times(wanted, TIMEOUT)?, count);
+            let all: Option<Vec<u64>> = found.into_iter().collect();
+            all.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::LeaderNotAvailable))
+        })
+    }
+
+    /// Where one partition ends.
+    pub(crate) fn end(&self, topic: &str, partition: u16) -> Result<u64, LogError> {
+        self.settled(&format!("looking for the end of topic {topic}"), || {
+            let bounds = self.consumer.fetch_watermarks(topic, i32::from(partition), TIMEOUT)?;
+            Ok(u64::try_from(bounds.1).unwrap_or(0))
+        })
+    }
+
+    /// The answer, once those who lead partitions know that they do: after a topic was made, and
+    /// in an election, they deny it for a moment.
+    fn settled<T>(
+        &self,
+        doing: &str,
+        ask: impl Fn() -> Result<T, KafkaError>,
+    ) -> Result<T, LogError> {
+        use RDKafkaErrorCode as Code;
+        let mut tries = SETTLE_TRIES;
+        loop {
+            let error = match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let code = error.rdkafka_error_code();
+            let unsettled = matches!(
+                code,
+                Some(
+                    Code::NotLeaderForPartition
+                        | Code::LeaderNotAvailable
+                        | Code::UnknownTopicOrPartition
+                        | Code::UnknownPartition
+                )
+            );
+            if !unsettled || tries == 0 {
+                return Err(self.trouble(doing, &error));
+            }
+            tries -= 1;
+            thread::sleep(SETTLE_PAUSE);
+        }
     }
 
     /// What the group committed in partitions `0..count`.

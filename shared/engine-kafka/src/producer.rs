@@ -7,7 +7,10 @@
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::Ordering::{AcqRel, Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
+        },
     },
     thread,
     time::Duration,
@@ -16,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use harkara_domain::{ConversationId, Partition};
 use harkara_engine::{Appended, LogError, Pending};
-use harkara_service_runtime::telemetry::trace;
+use harkara_service_runtime::{clock::SharedClock, telemetry::trace};
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -46,7 +49,47 @@ pub(crate) struct Waiting {
 /// Called back by librdkafka.
 pub(crate) struct Deliveries {
     ear: Ear,
+    outcome: Arc<Outcome>,
+}
+
+/// What became of appends.
+pub(crate) struct Outcome {
+    clock: SharedClock,
     stats: Arc<Stats>,
+    /// When one was not confirmed, and nothing was since; 0: never.
+    failed_ns: AtomicU64,
+}
+
+/// How long an append that was not confirmed speaks against readiness when none follows: whoever
+/// sends nothing more because of that would wait for ever.
+const DOUBT_NS: u64 = 20_000_000_000;
+
+impl Outcome {
+    pub(crate) fn new(clock: SharedClock, stats: Arc<Stats>) -> Arc<Self> {
+        Arc::new(Self { clock, stats, failed_ns: AtomicU64::new(0) })
+    }
+
+    fn of(&self, bytes: usize, told: &Result<Appended, LogError>) {
+        self.stats.queued.fetch_sub(bytes + OVERHEAD, AcqRel);
+        if told.is_err() {
+            count(&self.stats.unconfirmed);
+            self.failed_ns.store(self.clock.elapsed_ns().max(1), Release);
+            return;
+        }
+        count(&self.stats.appended);
+        self.stats.appended_bytes.fetch_add(u64::try_from(bytes).unwrap_or(0), Relaxed);
+        self.failed_ns.store(0, Release);
+    }
+
+    /// Whether the last appends were confirmed.
+    pub(crate) fn ready(&self) -> Result<(), LogError> {
+        let failed = self.failed_ns.load(Acquire);
+        let since = self.clock.elapsed_ns().saturating_sub(failed);
+        if failed == 0 || since > DOUBT_NS {
+            return Ok(());
+        }
+        Err(LogError::Unknown("the last append was not confirmed".to_owned()))
+    }
 }
 
 impl ClientContext for Deliveries {
@@ -63,23 +106,18 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Waiting>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, waiting: Box<Waiting>) {
-        self.stats.queued.fetch_sub(waiting.bytes + OVERHEAD, AcqRel);
         let told = match result {
             Ok(message) => confirmed(message.offset(), appended_at(message.timestamp())),
-            Err((error, _)) => match self.ear.trouble("appending", error) {
-                // Whatever the reason: the record may be in the log.
-                LogError::Stop(why) | LogError::Unknown(why) => Err(LogError::Unknown(why)),
-                full @ LogError::Full { .. } => Err(full),
-            },
+            // Whatever the reason: the record may be in the log.
+            Err((error, _)) => {
+                let told = self.ear.trouble("appending", error);
+                Err(LogError::Unknown(told.to_string()))
+            }
         };
         if told.is_ok() {
             self.ear.forget();
-            count(&self.stats.appended);
-            let bytes = u64::try_from(waiting.bytes).unwrap_or(0);
-            self.stats.appended_bytes.fetch_add(bytes, Relaxed);
-        } else {
-            count(&self.stats.unconfirmed);
         }
+        self.outcome.of(waiting.bytes, &told);
         // Nobody may be waiting any more; the record stands.
         let _ = waiting.done.send(told);
     }
@@ -106,7 +144,7 @@ pub(crate) struct Producer {
     settings: ClientConfig,
     topic: String,
     queue_bytes: usize,
-    stats: Arc<Stats>,
+    outcome: Arc<Outcome>,
     /// Replaced after an error that ends a client; none once closed.
     client: RwLock<Option<Arc<Client>>>,
 }
@@ -116,15 +154,20 @@ impl Producer {
         settings: ClientConfig,
         topic: String,
         queue_bytes: usize,
-        stats: Arc<Stats>,
+        outcome: Arc<Outcome>,
     ) -> Result<Self, LogError> {
-        let client = connect(&settings, &stats)?;
-        Ok(Self { settings, topic, queue_bytes, stats, client: RwLock::new(Some(client)) })
+        let client = connect(&settings, &outcome)?;
+        Ok(Self { settings, topic, queue_bytes, outcome, client: RwLock::new(Some(client)) })
     }
 
     fn client(&self) -> Result<Arc<Client>, LogError> {
         let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
         client.ok_or_else(|| LogError::Stop("the log is closed".to_owned()))
+    }
+
+    /// Whether the last appends were confirmed.
+    pub(crate) fn ready(&self) -> Result<(), LogError> {
+        self.outcome.ready()
     }
 
     /// Queues a record. See [`harkara_engine::Log::append`].
@@ -164,7 +207,7 @@ impl Producer {
         }
         message.headers = headers;
         if let Err(error) = self.send(client, message) {
-            self.stats.queued.fetch_sub(bytes + OVERHEAD, AcqRel);
+            self.outcome.stats.queued.fetch_sub(bytes + OVERHEAD, AcqRel);
             return Err(error);
         }
         Ok(Box::pin(async move {
@@ -177,10 +220,10 @@ impl Producer {
     /// Counts a record in, unless there is no room.
     fn admit(&self, bytes: usize) -> Result<(), LogError> {
         let counted = bytes + OVERHEAD;
-        let before = self.stats.queued.fetch_add(counted, AcqRel);
+        let before = self.outcome.stats.queued.fetch_add(counted, AcqRel);
         if before > 0 && before + counted > self.queue_bytes {
-            self.stats.queued.fetch_sub(counted, AcqRel);
-            count(&self.stats.refused);
+            self.outcome.stats.queued.fetch_sub(counted, AcqRel);
+            count(&self.outcome.stats.refused);
             return Err(LogError::Full { queued_bytes: before });
         }
         Ok(())
@@ -201,8 +244,8 @@ impl Producer {
     /// Why nothing was queued.
     fn failed(&self, client: &Client, error: &KafkaError) -> LogError {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
-            count(&self.stats.refused);
-            return LogError::Full { queued_bytes: self.stats.queued.load(Relaxed) };
+            count(&self.outcome.stats.refused);
+            return LogError::Full { queued_bytes: self.outcome.stats.queued.load(Relaxed) };
         }
         client.context().ear.trouble("appending", error)
     }
@@ -219,7 +262,7 @@ impl Producer {
         }
         let reason = broken.client().fatal_error().map(|(_, reason)| reason);
         tracing::error!(reason, "the producer is made anew: what it had queued is not confirmed");
-        let fresh = connect(&self.settings, &self.stats)?;
+        let fresh = connect(&self.settings, &self.outcome)?;
         let old = current.replace(Arc::clone(&fresh));
         drop(current);
         discard(old);
@@ -245,8 +288,8 @@ fn discard(client: Option<Arc<Client>>) {
     }
 }
 
-fn connect(settings: &ClientConfig, stats: &Arc<Stats>) -> Result<Arc<Client>, LogError> {
-    let context = Deliveries { ear: Ear::default(), stats: Arc::clone(stats) };
+fn connect(settings: &ClientConfig, outcome: &Arc<Outcome>) -> Result<Arc<Client>, LogError> {
+    let context = Deliveries { ear: Ear::default(), outcome: Arc::clone(outcome) };
     let client = settings.create_with_context(context);
     client.map(Arc::new).map_err(|error| Ear::default().trouble("connecting", &error))
 }

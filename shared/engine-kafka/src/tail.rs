@@ -15,7 +15,7 @@ use rdkafka::{
 use crate::{
     client::{self, Ear},
     config::Config,
-    probe::TIMEOUT,
+    probe::{Probe, TIMEOUT},
     topics::{self, Said},
 };
 
@@ -54,12 +54,8 @@ impl Tail {
     }
 
     /// Everything up to where the topic ends now.
-    pub(crate) fn read_to_end(&mut self) -> Result<Vec<Told>, LogError> {
-        let (_, end) = self
-            .consumer
-            .fetch_watermarks(&self.topic, 0, TIMEOUT)
-            .map_err(|error| self.trouble(&error))?;
-        let end = u64::try_from(end).unwrap_or(0);
+    pub(crate) fn read_to_end(&mut self, probe: &Probe) -> Result<Vec<Told>, LogError> {
+        let end = probe.end(&self.topic, 0)?;
         let mut told = Vec::new();
         while self.next < end {
             let before = self.next;

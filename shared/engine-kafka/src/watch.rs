@@ -72,6 +72,7 @@ fn watch(shared: &Shared, checker: &Checker, stop: &AtomicBool) {
             return;
         }
         looks += 1;
+        checker.listen();
         let looked = look(shared, checker).and_then(|()| {
             if looks < LOOKS_PER_CHECK {
                 return Ok(());
@@ -79,6 +80,10 @@ fn watch(shared: &Shared, checker: &Checker, stop: &AtomicBool) {
             looks = 0;
             check(shared, checker)
         });
+        if looked.is_err() {
+            // Whatever it was: afterwards everything is looked at before the minute is over.
+            looks = LOOKS_PER_CHECK;
+        }
         match looked {
             Ok(()) => shared.health.set(Ok(())),
             Err(LogError::Stop(why)) => shared.health.set(Err(why)),

@@ -24,7 +24,7 @@ use scylla::{
 };
 use secrecy::ExposeSecret as _;
 
-use crate::{config::Config, schema};
+use crate::{config::Config, probe, schema};
 
 /// Why there is no store.
 #[derive(Debug, thiserror::Error)]
@@ -100,14 +100,25 @@ pub(crate) async fn session(config: &Config, clock: &SharedClock) -> Result<Sess
         .keepalive_timeout(config.keepalive.get())
         .tcp_keepalive_interval(config.keepalive.get())
         .keyspaces_to_fetch([&config.keyspace])
-        .tls_context(tls);
+        .tls_context(tls.clone());
     if let Some(connections) = NonZeroUsize::new(config.connections) {
         builder = builder.pool_size(PoolSize::PerShard(connections));
     }
     if let (Some(user), Some(password)) = (&config.user, &config.password) {
         builder = builder.user(user, password.expose_secret());
     }
-    let session = builder.build().await.map_err(|error| explained(config, &error))?;
+    let session = match builder.build().await {
+        Ok(session) => session,
+        Err(error) => {
+            let error = explained(config, &error);
+            if let (OpenError::Away { .. }, Some(tls)) = (&error, &tls)
+                && let Some(why) = probe::refusal(&config.nodes, tls).await
+            {
+                return Err(OpenError::Untrusted(why));
+            }
+            return Err(error);
+        }
+    };
     datacenter(config, &session)?;
     Ok(session)
 }
@@ -154,9 +165,15 @@ pub(crate) fn nodes_of(config: &Config, session: &Session) -> usize {
     state.get_nodes_info().iter().filter(|node| here(node.datacenter.as_deref())).count()
 }
 
+/// No node answers; the driver's words, which may take several lines, in one.
+pub(crate) fn away(config: &Config, why: &str) -> OpenError {
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    OpenError::Away { nodes: config.nodes.join(", "), why }
+}
+
 /// What the driver's words mean for an operator.
 fn explained(config: &Config, error: &NewSessionError) -> OpenError {
-    let away = |why: String| OpenError::Away { nodes: config.nodes.join(", "), why };
+    let away = |why: String| away(config, &why);
     let connection = match error {
         NewSessionError::MetadataError(MetadataError::ConnectionPoolError(
             ConnectionPoolError::Broken { last_connection_error },

@@ -9,7 +9,7 @@
 //! 3. `write`: the order of a step's statements, which is where the soundness is; `read`, `names`
 //!    and `scan`;
 //! 4. `call`: one statement, and what its failure means; `counts`;
-//! 5. [`Config`], `connect`, `store` (the face), [`migrate`].
+//! 5. [`Config`], `connect` (with `probe`), `store` (the face), [`migrate`].
 //!
 //! Two rules hold everywhere. Every write names its timestamp, taken from the data, so that the
 //! newer one wins in whatever order they arrive (soundness S6); for that reason there is no
@@ -23,6 +23,7 @@ mod connect;
 mod counts;
 mod migrate;
 mod names;
+mod probe;
 mod read;
 mod rows;
 mod scan;

@@ -12,7 +12,10 @@ use scylla::{
     statement::{prepared::PreparedStatement, unprepared::Statement},
 };
 
-use crate::{config::Config, connect::OpenError};
+use crate::{
+    config::Config,
+    connect::{self, OpenError},
+};
 
 /// Events in one page: 256 × ~400 bytes = 100 kB, 256 × 33 KiB = 8.4 MB at the very worst.
 const EVENTS_PAGE: i32 = 256;
@@ -182,7 +185,7 @@ fn explained(config: &Config, error: &PrepareError) -> OpenError {
             _ => {}
         }
     }
-    OpenError::Away { nodes: config.nodes.join(", "), why: error.to_string() }
+    connect::away(config, &error.to_string())
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl ScyllaStore {
 
 /// The version that the tables say; none where there are no tables.
 async fn version(config: &Config, session: &Session) -> Result<Option<u64>, OpenError> {
-    let away = |why: String| OpenError::Away { nodes: config.nodes.join(", "), why };
+    let away = |why: String| connect::away(config, &why);
     let read = match session.query_unpaged(statements::version_query(config), ()).await {
         Ok(read) => read,
         Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(kind, why))) => {

@@ -173,3 +173,84 @@ impl Inner {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use harkara_domain::{
+        Body, ClientId, Content, DeviceId, Fingerprint, Generation, Hash, Position, RejectCode,
+        Salt, Seq, TenantId,
+    };
+
+    use super::*;
+
+    fn position(offset: u64) -> Position {
+        Position { generation: Generation(1), offset }
+    }
+
+    fn event(seq: Seq, offset: u64, bytes: usize) -> Arc<Event> {
+        Arc::new(Event {
+            tenant: TenantId::from_bytes([1; 16]),
+            seq,
+            ordinal: seq,
+            at: seq,
+            sender: UserId::from_bytes([2; 16]),
+            device: DeviceId::from_bytes([3; 16]),
+            client_id: ClientId::from_bytes([4; 16]),
+            fingerprint: Fingerprint([5; 8]),
+            position: position(offset),
+            body: Body::Message {
+                content: Content::from_canonical(Bytes::from("x".repeat(bytes))),
+                reply_to: None,
+                salt: Salt([6; 16]),
+            },
+            chain: Hash([7; 32]),
+        })
+    }
+
+    fn rejection(offset: u64) -> Rejection {
+        Rejection {
+            position: position(offset),
+            device: DeviceId::from_bytes([3; 16]),
+            client_id: ClientId::from_bytes([4; 16]),
+            fingerprint: Fingerprint([5; 8]),
+            code: RejectCode::Forbidden,
+        }
+    }
+
+    /// Sequences as they are, offsets of rejections as negative numbers.
+    fn pieces(events: Vec<Arc<Event>>, rejections: Vec<Rejection>) -> Vec<Vec<i64>> {
+        let step = Step { events, rejections, ..Step::default() };
+        let pieces = Pieces::new(ConversationId::from_bytes([9; 16]), &step);
+        let numbers = |piece| match piece {
+            Piece::Events(rows) => rows.iter().map(|row: &EventColumns| row.2).collect(),
+            Piece::Rejections(rows) => rows.iter().map(|row: &RejectionColumns| -row.2).collect(),
+        };
+        pieces.map(numbers).collect()
+    }
+
+    #[test]
+    fn rows_are_written_in_the_order_of_the_log() {
+        let events = [(1, 10), (2, 20), (3, 50)].map(|(seq, offset)| event(seq, offset, 1));
+        let rejections = [5, 30, 40, 60].map(rejection);
+        let written = pieces(events.to_vec(), rejections.to_vec());
+        assert_eq!(written, [vec![-5], vec![1, 2], vec![-30, -40], vec![3], vec![-60]]);
+        assert_eq!(pieces(Vec::new(), Vec::new()), Vec::<Vec<i64>>::new());
+    }
+
+    #[test]
+    fn pieces_end_with_their_partition() {
+        let events = (4_094..=4_097).map(|seq| event(seq, seq, 1)).collect();
+        assert_eq!(pieces(events, Vec::new()), [vec![4_094, 4_095], vec![4_096, 4_097]]);
+    }
+
+    #[test]
+    fn pieces_are_bounded_in_rows_and_bytes() {
+        let events = (1..=120).map(|seq| event(seq, seq, 1)).collect();
+        let rows: Vec<_> = pieces(events, Vec::new()).iter().map(Vec::len).collect();
+        assert_eq!(rows, [50, 50, 20]);
+        let events = (1..=40).map(|seq| event(seq, seq, 32 * 1024)).collect();
+        let rows: Vec<_> = pieces(events, Vec::new()).iter().map(Vec::len).collect();
+        assert_eq!(rows, [16, 16, 8], "16 of 32 KiB are half a MiB");
+    }
+}

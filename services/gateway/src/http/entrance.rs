@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::proxy;
+use super::proxy::{self, ProxyError};
 use crate::{config::Network, transport::SocketOptions};
 
 /// Ciphertext of one session that waits in user space, behind what the session counts: one record
@@ -40,12 +40,14 @@ enum Refused {
     Proxy(String),
     Tls(String),
     Timeout,
+    /// It left by itself, as health checks do that only look whether the port is open.
+    Left(String),
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Proxy(why) | Self::Tls(why) => f.write_str(why),
+            Self::Proxy(why) | Self::Tls(why) | Self::Left(why) => f.write_str(why),
             Self::Timeout => f.write_str("the handshake took too long"),
         }
     }
@@ -90,26 +92,25 @@ impl Entrance {
             let why = "it is not in gateway.trusted_proxies, and only those may connect";
             return Err(Refused::Proxy(why.to_owned()));
         }
-        let named = proxy::read(io).await.map_err(|error| Refused::Proxy(error.to_string()))?;
+        let named = proxy::read(io).await.map_err(|error| match error {
+            ProxyError::Nothing => Refused::Left(error.to_string()),
+            error => Refused::Proxy(error.to_string()),
+        })?;
         Ok(named.unwrap_or(peer))
     }
 
     /// Says so and counts it. What strangers on the internet get wrong is no news; a proxy that is
     /// set up wrongly is.
     fn turn_away(&self, peer: SocketAddr, refused: &Refused) -> io::Error {
+        match refused {
+            Refused::Proxy(_) => tracing::warn!(%peer, reason = %refused, "connection not taken"),
+            _ => tracing::debug!(%peer, reason = %refused, "connection not taken"),
+        }
         let reason = match refused {
-            Refused::Proxy(_) => {
-                tracing::warn!(%peer, reason = %refused, "connection not taken");
-                "proxy"
-            }
-            Refused::Tls(_) => {
-                tracing::debug!(%peer, reason = %refused, "connection not taken");
-                "tls"
-            }
-            Refused::Timeout => {
-                tracing::debug!(%peer, reason = %refused, "connection not taken");
-                "timeout"
-            }
+            Refused::Proxy(_) => "proxy",
+            Refused::Tls(_) => "tls",
+            Refused::Timeout => "timeout",
+            Refused::Left(_) => "left",
         };
         self.turned_away.0.add(1, &[KeyValue::new("reason", reason)]);
         io::ErrorKind::ConnectionAborted.into()
@@ -122,10 +123,13 @@ async fn shake(io: TcpStream, tls: &Arc<ServerConfig>) -> Result<TlsStream<TcpSt
         .into_fallible();
     match accepting.await {
         Ok(stream) => Ok(stream),
-        Err((error, io)) => {
-            let _ = timeout(LAST_WORD, last_word(io)).await;
-            Err(Refused::Tls(told(&error).unwrap_or_else(|| error.to_string())))
-        }
+        Err((error, io)) => match told(&error) {
+            Some(why) => {
+                let _ = timeout(LAST_WORD, last_word(io)).await;
+                Err(Refused::Tls(why))
+            }
+            None => Err(Refused::Left(error.to_string())),
+        },
     }
 }
 

@@ -29,6 +29,8 @@ const TCP_OVER_IPV6: u8 = 0x21;
 /// Why a connection is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyError {
+    #[error("the connection ended without a word")]
+    Nothing,
     #[error("the connection ended within its PROXY header: {0}")]
     Cut(#[from] io::Error),
     #[error("there is no PROXY header of version 2: turn it on in the proxy (send-proxy-v2)")]
@@ -63,6 +65,7 @@ pub(super) async fn read(
     let (mut fixed, mut read) = ([0; FIXED_BYTES], 0);
     while let Some(room) = fixed.get_mut(read..).filter(|room| !room.is_empty()) {
         match stream.read(room).await? {
+            0 if read == 0 => return Err(ProxyError::Nothing),
             0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             more => read += more,
         }
@@ -187,7 +190,7 @@ mod tests {
             (header(0x21, 0x11, &long), "has 4097 bytes behind its beginning"),
             (good[..20].to_vec(), "ended within its PROXY header"),
             (good[..5].to_vec(), "ended within its PROXY header"),
-            (Vec::new(), "ended within its PROXY header"),
+            (Vec::new(), "ended without a word"),
         ] {
             let error = read_all(&bytes).0.unwrap_err();
             assert!(error.contains(what), "{error:?} does not say {what:?}");

@@ -28,4 +28,5 @@ mod slow;
 mod support;
 mod telemetry;
 mod terminal;
+mod tls;
 mod upgrade;

@@ -40,6 +40,7 @@ const ONLY_IN: [(&str, &[&str]); 13] = [
             "shared/engine-link",
             "shared/engine-scylla",
             "services/gateway",
+            "shared/client",
         ],
     ),
     ("bincode", &["shared/protocol"]),

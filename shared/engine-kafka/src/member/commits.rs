@@ -6,13 +6,22 @@
 //! heard a confirmed commit after that was sent. A lease that ends `session_timeout - heartbeat`
 //! after the sending ends before anybody else can own the partition, with a heartbeat's length to
 //! spare for clocks that run unevenly and answers under way.
+//!
+//! The client only answers a commit that is waited for, so a thread of its own waits.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _},
-    error::RDKafkaErrorCode,
+    error::{KafkaResult, RDKafkaErrorCode},
 };
 
 use super::{Consumer, Member};
@@ -40,6 +49,37 @@ pub(super) struct Commits {
     confirmed_ns: u64,
 }
 
+/// The thread that waits for answers. At most one commit is under way.
+pub(super) struct Committer {
+    orders: SyncSender<TopicPartitionList>,
+    answers: Receiver<KafkaResult<()>>,
+    thread: JoinHandle<()>,
+}
+
+impl Committer {
+    pub(super) fn start(consumer: &Arc<Consumer>) -> std::io::Result<Self> {
+        let (orders, ordered) = sync_channel::<TopicPartitionList>(1);
+        let (answer, answers) = sync_channel(1);
+        let consumer = Arc::clone(consumer);
+        let thread = thread::Builder::new().name("kafka-commit".into()).spawn(move || {
+            while let Ok(list) = ordered.recv() {
+                if answer.send(consumer.commit(&list, CommitMode::Sync)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { orders, answers, thread })
+    }
+
+    /// Ends it. Blocks while a commit is under way: for a session timeout at most.
+    pub(super) fn join(self) {
+        drop((self.orders, self.answers));
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that commits ended early: see the log");
+        }
+    }
+}
+
 impl Commits {
     /// The next one is made at once.
     pub(super) fn hurry(&mut self) {
@@ -58,8 +98,8 @@ fn nanos(duration: Duration) -> u64 {
 
 impl Member {
     /// Takes the answer to the last commit, and makes the next one when it is due.
-    pub(super) fn commit(&mut self, consumer: &Consumer) {
-        self.answered(consumer);
+    pub(super) fn commit(&mut self, consumer: &Consumer, committer: &Committer) {
+        self.answered(consumer, committer);
         let now = self.now();
         if self.commits.flight.is_some() || now < self.commits.due_ns || self.parts.is_empty() {
             return;
@@ -80,9 +120,8 @@ impl Member {
                 return;
             }
         }
-        match consumer.commit(&list, CommitMode::Async) {
-            Ok(()) => self.commits.flight = Some(Flight { sent_ns: now, offsets }),
-            Err(error) => tracing::debug!(%error, "commit not begun"),
+        if committer.orders.try_send(list).is_ok() {
+            self.commits.flight = Some(Flight { sent_ns: now, offsets });
         }
     }
 
@@ -101,8 +140,8 @@ impl Member {
         parts.all(|part| part.committed.is_some_and(|committed| committed >= part.slot.done()))
     }
 
-    fn answered(&mut self, consumer: &Consumer) {
-        let Some(result) = consumer.context().take_commit() else { return };
+    fn answered(&mut self, consumer: &Consumer, committer: &Committer) {
+        let Ok(result) = committer.answers.try_recv() else { return };
         let Some(flight) = self.commits.flight.take() else { return };
         match result {
             Ok(()) => {

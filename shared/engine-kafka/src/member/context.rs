@@ -1,5 +1,4 @@
-//! What librdkafka calls back on the consumer thread: partitions that come and go, commits that
-//! are answered. Kept for the thread's next turn, since most of it takes longer than a callback
+//! What librdkafka calls back on the consumer thread: partitions that come and go. Kept for the thread's next turn, since most of it takes longer than a callback
 //! may; only a lost assignment is let go at once.
 
 use std::{
@@ -17,7 +16,7 @@ use rdkafka::{
     ClientContext, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
-    error::{KafkaError, KafkaResult},
+    error::KafkaError,
     types::RDKafkaRespErr,
 };
 
@@ -40,7 +39,6 @@ pub(crate) enum Turn {
 pub(crate) struct Turns {
     pub(crate) ear: Ear,
     turns: Mutex<VecDeque<Turn>>,
-    commit: Mutex<Option<KafkaResult<()>>>,
     closing: AtomicBool,
 }
 
@@ -48,11 +46,6 @@ impl Turns {
     /// The next thing that the group decided.
     pub(crate) fn take(&self) -> Option<Turn> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    /// How the commit under way ended, once it has.
-    pub(crate) fn take_commit(&self) -> Option<KafkaResult<()>> {
-        self.commit.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whatever comes from now on is answered at once.
@@ -106,9 +99,5 @@ impl ConsumerContext for Turns {
         if let Err(error) = answered {
             tracing::warn!(%error, "kafka does not take back partitions");
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        *self.commit.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 }

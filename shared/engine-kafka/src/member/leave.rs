@@ -2,7 +2,7 @@
 
 use rdkafka::consumer::Consumer as _;
 
-use super::{Consumer, Member};
+use super::{Consumer, Member, commits::Commits, context::Turn};
 use crate::stats::count;
 
 /// How long the last commit of partitions that go is waited for; without it the next owner reads
@@ -106,23 +106,28 @@ impl Member {
         true
     }
 
-    /// Leaves the group. What it still has to be answered is answered first, or leaving would wait
-    /// for it.
-    pub(super) fn close(&mut self, consumer: Consumer) {
-        let context = std::sync::Arc::clone(consumer.context());
-        context.close();
+    /// Prepares for leaving the group, which dropping the consumer does. What still has to be
+    /// answered is answered first, or leaving would wait for it.
+    pub(super) fn close(&mut self, consumer: &Consumer) {
+        consumer.context().close();
         if let Some(partitions) = self.coming.take() {
             let _ = consumer.incremental_assign(&self.list(&partitions));
         }
         if let Some((partitions, _)) = self.going.take() {
             let _ = consumer.incremental_unassign(&self.list(&partitions));
         }
-        drop(consumer);
+        while let Some(turn) = consumer.context().take() {
+            let _ = match turn {
+                Turn::Assign(partitions) => consumer.incremental_assign(&self.list(&partitions)),
+                Turn::Revoke(partitions) => consumer.incremental_unassign(&self.list(&partitions)),
+                Turn::Lost(_) => Ok(()),
+            };
+        }
         self.confirmed.end();
         self.parts.values().for_each(|part| part.slot.end());
         self.parts.clear();
         self.paused.clear();
-        self.commits = super::Commits::default();
+        self.commits = Commits::default();
         self.count_parts();
     }
 }

@@ -90,7 +90,14 @@ fn message(seq: u64, text: &[u8; 200]) -> Arc<Event> {
 /// 200 letters by chance: a compression that looks for repetitions finds none.
 fn noise() -> [u8; 200] {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::array::from_fn(|_| LETTERS[usize::from(SystemEntropy.bytes16()[0] & 63)])
+    let mut text = [0; 200];
+    for piece in text.chunks_mut(16) {
+        let chance = SystemEntropy.bytes16();
+        for (letter, byte) in piece.iter_mut().zip(chance) {
+            *letter = LETTERS[usize::from(byte & 63)];
+        }
+    }
+    text
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

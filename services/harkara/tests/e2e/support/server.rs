@@ -177,8 +177,12 @@ pub fn listening(out: &str) -> Option<(SocketAddr, SocketAddr)> {
         let (address, _) = rest.split_once(after)?;
         address.parse().ok()
     };
-    let text = word("listening clients=ws://", &['/']).zip(word("admin=http://", &['\n']));
-    text.or_else(|| word("\"clients\":\"ws://", &['/']).zip(word("\"admin\":\"http://", &['"'])))
+    let clients = |before: &str| {
+        let of = |scheme: &str| word(&format!("{before}{scheme}://"), &['/']);
+        of("ws").or_else(|| of("wss"))
+    };
+    let text = clients("listening clients=").zip(word("admin=http://", &['\n']));
+    text.or_else(|| clients("\"clients\":\"").zip(word("\"admin\":\"http://", &['"'])))
 }
 
 /// What a process writes, as far as it came.
