@@ -18,6 +18,8 @@ mod frames;
 mod lifecycle;
 mod members;
 mod moving;
+#[cfg(feature = "cluster")]
+mod moving_up;
 mod races;
 mod requests;
 mod resume;

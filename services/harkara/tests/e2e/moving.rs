@@ -6,20 +6,20 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Home, Server, chain,
+    Client, Home, SOON, Server, Stopwatch, chain,
     client::message,
     server::{Launch, Process},
     until, uuid,
 };
 
 /// A command on a home's data.
-fn command(home: &Home, words: &[&str]) -> Launch {
+pub fn command(home: &Home, words: &[&str]) -> Launch {
     let launch = Launch::bare(home.path());
     let launch = words.iter().fold(launch, |launch, word| launch.arg(word));
     launch.arg("--data").arg(home.data())
 }
 
-fn export(home: &Home) -> (i32, String, String) {
+pub fn export(home: &Home) -> (i32, String, String) {
     command(home, &["export", "--to", "archive"]).run()
 }
 
@@ -28,12 +28,12 @@ fn import(from: &Home, to: &Home) -> (i32, String, String) {
 }
 
 /// Everything one user can ask for.
-async fn seen_by(server: &Server, name: &str) -> Value {
+pub async fn seen_by(server: &Server, name: &str) -> Value {
     let mut client = Client::join(server, name).await;
     let mut conversations = Vec::new();
     for entry in client.started["conversations"].as_array().unwrap().clone() {
         let id = entry["id"].as_str().unwrap().to_owned();
-        let from = entry["from"].as_u64().unwrap();
+        let from = known(&mut client, &id).await["from"].as_u64().unwrap();
         let params = json!({"conversation": id, "after": from - 1});
         let page = client.call("timeline.read", params).await;
         if from == 1 {
@@ -48,6 +48,21 @@ async fn seen_by(server: &Server, name: &str) -> Value {
     json!({"conversations": conversations, "found": found})
 }
 
+/// The user's entry, once the conversation's owner answers: a worker that just started may not.
+async fn known(client: &mut Client, conversation: &str) -> Value {
+    let watch = Stopwatch::start();
+    loop {
+        let id = client.post("conversation.get", json!({"conversation": conversation})).await;
+        match client.answer(id).await {
+            Ok(entry) => return entry,
+            Err(error) => {
+                assert_eq!(error["data"]["code"], "unavailable", "{error}");
+                assert!(watch.elapsed() < SOON, "nobody owns {conversation}");
+            }
+        }
+    }
+}
+
 /// Waits for an event, whatever comes before it.
 async fn reached(client: &mut Client, conversation: &str, seq: u64) {
     let of = |n: &Value| n["params"]["conversation"] == conversation && n["params"]["seq"] == seq;
@@ -55,7 +70,7 @@ async fn reached(client: &mut Client, conversation: &str, seq: u64) {
 }
 
 /// Groups, a direct conversation, a removal and a return, a refusal, a repeat, read marks.
-async fn live(server: &Server) -> String {
+pub async fn live(server: &Server) -> String {
     let mut asha = Client::join(server, "asha").await;
     let mut bilal = Client::join(server, "bilal").await;
     let mut chitra = Client::join(server, "chitra").await;

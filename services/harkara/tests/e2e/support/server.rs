@@ -164,8 +164,14 @@ impl Launch {
     }
 }
 
+/// Waits until a process has said this on standard output.
+#[cfg(feature = "cluster")]
+pub fn until_told(process: &Process, words: &str) {
+    until(words, || process.out().contains(words).then_some(()));
+}
+
 /// The two addresses, once both were told, in either form.
-fn listening(out: &str) -> Option<(SocketAddr, SocketAddr)> {
+pub fn listening(out: &str) -> Option<(SocketAddr, SocketAddr)> {
     let word = |before: &str, after: &[char]| {
         let (_, rest) = out.split_once(before)?;
         let (address, _) = rest.split_once(after)?;
