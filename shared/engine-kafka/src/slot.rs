@@ -233,4 +233,8 @@ impl Lease for SlotLease {
     fn holds(&self) -> bool {
         !self.slot.is_gone() && self.confirmed.holds()
     }
+
+    fn over(&self) -> bool {
+        self.slot.state.load(Acquire) != OPEN
+    }
 }

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use harkara_domain::{ConversationId, Generation, Partition, Record, Seq};
 use harkara_engine::{
-    Assignments, Directory, Down, EndpointId, Entry, GatewayLink, Lease, Log, LogError,
-    PartitionReader, Pending, Up, link::What, log::Committer,
+    Assignments, Down, EndpointId, Entry, GatewayLink, Lease, Log, LogError, PartitionReader,
+    Pending, Up, directory::Owners, link::What, log::Committer,
 };
 use harkara_engine_embedded::{Embedded, Options};
 use harkara_fanout::{Config, Engines, Worker};
@@ -51,6 +51,10 @@ impl Hands {
 impl Lease for Hands {
     fn holds(&self) -> bool {
         self.lease.load(Ordering::Acquire)
+    }
+
+    fn over(&self) -> bool {
+        *self.taken.borrow()
     }
 }
 
@@ -240,6 +244,8 @@ fn without_a_lease_an_owner_says_nothing() {
         cluster.frame(|what| matches!(what, What::Event(_))).await;
         while cluster.frames.try_recv().is_ok() {}
 
+        let first = cluster.embedded.directory().watch().borrow()[0].as_ref().map(|o| o.epoch);
+        let first = first.expect("claimed");
         cluster.hands.lease.store(false, Ordering::Release);
         let unheard = cluster.append(record(1, 3, text("unheard"))).await;
         // Commits come after the telling.
@@ -256,6 +262,12 @@ fn without_a_lease_an_owner_says_nothing() {
         let next = cluster.frame(|what| matches!(what, What::Event(_))).await;
         let What::Event(event) = &next.what else { panic!("an event") };
         assert_eq!(event.seq, 4, "the event without a lease was stored and not told");
+
+        // A new claim tells everybody that they may have missed something.
+        let mut owners = cluster.embedded.directory().watch();
+        let later = |owners: &Owners| owners[0].as_ref().is_some_and(|o| o.epoch > first);
+        let again = tokio::time::timeout(Duration::from_secs(5), owners.wait_for(later)).await;
+        assert!(again.is_ok(), "claimed again");
         cluster.worker.stop().await;
     });
 }
@@ -268,7 +280,7 @@ fn a_displaced_owner_claims_again() {
         let directory = cluster.embedded.directory();
         let zombie = directory.claim(ONLY, "a zombie").await.expect("claimed");
         let mut owners = directory.watch();
-        let ours = |owners: &harkara_engine::directory::Owners| {
+        let ours = |owners: &Owners| {
             owners[0].as_ref().is_some_and(|o| o.address == "us" && o.epoch > zombie)
         };
         let again = tokio::time::timeout(Duration::from_secs(5), owners.wait_for(ours)).await;

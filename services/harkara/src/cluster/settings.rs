@@ -158,7 +158,7 @@ mod tests {
         let everywhere = ("HARKARA_LINK__LISTEN".to_owned(), "0.0.0.0:8082".to_owned());
         let sources = Sources { environment: vec![everywhere], ..Sources::default() };
         let refused = Settings::load(&sources, Role::Fanout).unwrap_err().to_string();
-        assert!(refused.starts_with("link.address is not set"), "{refused}");
+        assert!(refused.starts_with("link.address (not set): must say where"), "{refused}");
         assert!(Settings::load(&sources, Role::Gateway).is_ok(), "which listens to nobody there");
     }
 
