@@ -69,6 +69,9 @@ impl Health {
         let mut waiting = self.waiting.write().unwrap_or_else(PoisonError::into_inner);
         match (&*waiting, &now) {
             (None, Some(why)) => tracing::warn!(why, "kafka can't take records now"),
+            (Some(before), Some(why)) if before != why => {
+                tracing::warn!(why, "kafka can't take records yet");
+            }
             (Some(_), None) => tracing::info!("kafka takes records again"),
             _ => {}
         }

@@ -66,6 +66,8 @@ impl Member {
             added.map_err(|error| ear.trouble(doing, &error))?;
         }
         consumer.incremental_assign(&list).map_err(|error| ear.trouble(doing, &error))?;
+        // A pause outlives the ownership that it was made in.
+        consumer.resume(&list).map_err(|error| ear.trouble(doing, &error))?;
         let now = self.now();
         for start in starts {
             let part = Part {

@@ -36,7 +36,7 @@ impl Member {
                 }
                 Some(Err(error)) => {
                     // Brokers that go and come; librdkafka goes on by itself.
-                    tracing::debug!(%error, "reading the log");
+                    tracing::trace!(%error, "reading the log");
                 }
                 None => return Ok(()),
             }
