@@ -239,7 +239,9 @@ fn trouble(doing: &str, error: &KafkaError, heard: Option<&str>) -> LogError {
             ));
         }
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-            return LogError::Stop(format!("{doing}: the topic is gone: run `harkara migrate`"));
+            return LogError::Unknown(format!(
+                "{doing}: there is no such topic: run `harkara migrate`"
+            ));
         }
         _ => {}
     }

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{
             AtomicBool,
-            Ordering::{Acquire, Release},
+            Ordering::{AcqRel, Acquire, Release},
         },
     },
     thread::{self, JoinHandle},
@@ -74,7 +74,7 @@ fn watch(shared: &Shared, checker: &Checker, stop: &AtomicBool) {
         looks += 1;
         checker.listen();
         let looked = look(shared, checker).and_then(|()| {
-            if looks < LOOKS_PER_CHECK {
+            if looks < LOOKS_PER_CHECK && !shared.doubt.swap(false, AcqRel) {
                 return Ok(());
             }
             looks = 0;

@@ -12,6 +12,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::Ordering::Release,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -158,6 +159,14 @@ impl Member {
             }
             Err(error) => {
                 count(&self.shared.stats.commits_failed);
+                if matches!(
+                    error.rdkafka_error_code(),
+                    Some(
+                        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic
+                    )
+                ) {
+                    self.shared.doubt.store(true, Release);
+                }
                 // Normal while the group changes; it is made again with what is done by then.
                 let code = error.rdkafka_error_code();
                 let normal = matches!(
