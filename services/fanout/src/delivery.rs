@@ -1,7 +1,13 @@
 //! Step 7 of the message path: who listens to which conversation, and one push per endpoint
 //! (architecture D7). The partition actor is its only caller; the link does the sending.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use harkara_domain::{ConversationId, Epoch, Partition, UserId};
 use harkara_engine::{Down, EndpointId, Lease, WorkerLink, link::What};
@@ -18,6 +24,8 @@ pub struct Delivery {
     partition: Partition,
     epoch: Epoch,
     lease: Arc<dyn Lease>,
+    /// Something was not said for want of a lease: listeners must be made to ask again.
+    silenced: Arc<AtomicBool>,
     link: Arc<dyn WorkerLink>,
     listeners: HashMap<ConversationId, Vec<Listener>>,
 }
@@ -29,9 +37,10 @@ impl Delivery {
         partition: Partition,
         epoch: Epoch,
         lease: Arc<dyn Lease>,
+        silenced: Arc<AtomicBool>,
         link: Arc<dyn WorkerLink>,
     ) -> Self {
-        Self { partition, epoch, lease, link, listeners: HashMap::new() }
+        Self { partition, epoch, lease, silenced, link, listeners: HashMap::new() }
     }
 
     /// The partition was claimed once more.
@@ -116,10 +125,11 @@ impl Delivery {
         self.push(&[to], conversation, what);
     }
 
-    /// Says nothing once the lease is over (soundness S5): somebody else may own the partition,
-    /// and whoever listens here is told by the directory.
+    /// Says nothing while the lease does not hold (soundness S5): somebody else may own the
+    /// partition. If nobody does, a new claim makes everybody who listens ask again.
     fn push(&mut self, to: &[EndpointId], conversation: ConversationId, what: What) {
         if !self.lease.holds() {
+            self.silenced.store(true, Ordering::Release);
             return;
         }
         let (partition, epoch) = (self.partition, self.epoch);

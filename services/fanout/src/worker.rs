@@ -1,7 +1,10 @@
 //! A fanout worker: joins the group of the log's consumers, claims each partition it is given,
 //! and runs one actor for it until it is taken away.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use actix::prelude::*;
 use harkara_domain::{Epoch, Partition};
@@ -181,9 +184,10 @@ impl Office {
                 () = displaced(&mut owners, partition, seat.epoch) => {
                     self.reclaim(&mut seat, &*lease).await;
                 }
+                () = seat.silence(&*lease) => self.reclaim(&mut seat, &*lease).await,
                 () = self.stop.cancelled() => break,
             }
-            if seat.permits.is_closed() && !lease.holds() {
+            if seat.permits.is_closed() && lease.over() {
                 break;
             }
         }
@@ -192,30 +196,31 @@ impl Office {
 
     /// Claims until it succeeds, or the partition is somebody else's again.
     async fn claim(&self, partition: Partition, lease: &dyn Lease) -> Option<Epoch> {
-        while lease.holds() {
-            match self.engines.directory.claim(partition, &self.engines.address).await {
-                // The claim of somebody who lost the partition meanwhile is answered by the true
-                // owner's next one.
-                Ok(epoch) => return lease.holds().then_some(epoch),
-                Err(error) => {
-                    tracing::error!(%partition, error, "partition not claimed, will be tried again");
-                    tokio::time::sleep(READ_RETRY).await;
+        while !lease.over() && !self.stop.is_cancelled() {
+            if lease.holds() {
+                let claimed = self.engines.directory.claim(partition, &self.engines.address).await;
+                match claimed {
+                    // A claim that comes late displaces the true owner, who claims again.
+                    Ok(epoch) if lease.holds() => return Some(epoch),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::error!(%partition, error, "partition not claimed, will try again");
+                    }
                 }
             }
+            tokio::time::sleep(CLAIM_RETRY).await;
         }
         None
     }
 
-    /// Somebody claimed a partition that is still this worker's: a worker that was frozen in front
-    /// of its claim. Gateways must find their way back.
+    /// Gateways are to find their way back and ask for what they missed: a worker that was frozen
+    /// in front of its claim displaced this one, or this one had to be silent for a while.
     async fn reclaim(&self, seat: &mut Seat, lease: &dyn Lease) {
         if let Some(epoch) = self.claim(seat.partition, lease).await {
             tracing::warn!(partition = %seat.partition, "partition claimed again");
             seat.epoch = epoch;
+            seat.silenced.store(false, Ordering::Release);
             let _ = seat.actor.send(Claimed(epoch)).await;
-        } else {
-            // Not ours any more: the reader says so next.
-            tokio::time::sleep(READ_RETRY).await;
         }
     }
 
@@ -227,12 +232,13 @@ impl Office {
     ) -> Seat {
         let partition = reader.partition();
         let permits = Arc::new(Semaphore::new(self.context.config.in_flight_records_max));
-        let spoken_for = (Arc::from(reader.committer()), reader.lease());
+        let silenced = Arc::new(AtomicBool::new(false));
+        let spoken_for = (Arc::from(reader.committer()), reader.lease(), Arc::clone(&silenced));
         let claimed = (partition, epoch);
         let context = self.context.clone();
         let actor =
             PartitionActor::new(context, claimed, spoken_for, frames, Arc::clone(&permits)).start();
-        Seat { partition, epoch, permits, actor }
+        Seat { partition, epoch, permits, silenced, actor }
     }
 }
 
@@ -241,6 +247,7 @@ struct Seat {
     partition: Partition,
     epoch: Epoch,
     permits: Arc<Semaphore>,
+    silenced: Arc<AtomicBool>,
     actor: Addr<PartitionActor>,
 }
 
@@ -265,6 +272,13 @@ impl Seat {
         self.actor.send(Batch(entries)).await.is_ok()
     }
 
+    /// Resolves when something was not said for want of a lease, and could be said now.
+    async fn silence(&self, lease: &dyn Lease) {
+        while !(self.silenced.load(Ordering::Acquire) && lease.holds()) {
+            tokio::time::sleep(READ_RETRY).await;
+        }
+    }
+
     /// Waits until the actor has finished what it began.
     async fn release(self) {
         let (sender, ended) = oneshot::channel();
@@ -287,5 +301,8 @@ async fn displaced(owners: &mut watch::Receiver<Owners>, partition: Partition, e
     }
 }
 
-/// Between two tries of what failed: to read a partition, to claim it.
+/// Between two tries to read a partition that failed.
 const READ_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Between two tries to claim a partition, and two looks at whether that is needed.
+const CLAIM_RETRY: std::time::Duration = std::time::Duration::from_millis(100);

@@ -24,7 +24,7 @@ pub fn tell(
     issuer: Option<&DevIssuer>,
 ) -> io::Result<()> {
     let data = std::path::absolute(&settings.data.dir)?;
-    let url = client_url(clients, false);
+    let url = client_url(clients, settings.gateway.tls.is_on());
     let admin = admin_url(admin);
     let mut out = io::stdout().lock();
     if settings.telemetry.log == LogFormat::Json {
@@ -66,11 +66,14 @@ pub fn listening(form: LogFormat, about: &[(&str, String)]) -> io::Result<()> {
 /// # Errors
 /// When standard output is closed.
 #[cfg(feature = "cluster")]
-pub fn demo_users(form: LogFormat, issuer: Option<&DevIssuer>, at: SocketAddr) -> io::Result<()> {
+pub fn demo_users(
+    form: LogFormat,
+    issuer: Option<&DevIssuer>,
+    at: SocketAddr,
+    url: &str,
+) -> io::Result<()> {
     match issuer {
-        Some(issuer) if form == LogFormat::Text => {
-            demo(&mut io::stdout().lock(), issuer, at, &client_url(at, false))
-        }
+        Some(issuer) if form == LogFormat::Text => demo(&mut io::stdout().lock(), issuer, at, url),
         _ => Ok(()),
     }
 }
@@ -109,7 +112,8 @@ fn demo(out: &mut impl io::Write, issuer: &DevIssuer, at: SocketAddr, url: &str)
         writeln!(out, "  {name:<7} {}  {}", token.user, token.token)?;
     }
     let program = std::env::args().next().unwrap_or_else(|| "harkara".to_owned());
-    let url = if at.port() == 8080 { String::new() } else { format!(" --url {url}") };
+    let usual = at.port() == 8080 && url.starts_with("ws:");
+    let url = if usual { String::new() } else { format!(" --url {url}") };
     writeln!(out, "\nto chat, paste one line into each of two other terminals:")?;
     writeln!(out, "  {program} chat --as asha --with bilal{url}")?;
     writeln!(out, "  {program} chat --as bilal{url}")?;

@@ -1,6 +1,7 @@
 //! The command line: `harkara` (or `harkara standalone`) serves alone, `harkara gateway`, `fanout`
 //! and `migrate` are the roles of a cluster, `harkara config print` shows the settings,
-//! `harkara chat` is the terminal client. Flags become the last layer of the settings.
+//! `harkara chat` is the terminal client, `harkara export`, `import` and `verify` move and check
+//! data. Flags become the last layer of the settings.
 
 use std::path::PathBuf;
 
@@ -38,6 +39,12 @@ enum Command {
     Config(ConfigCommand),
     /// Chat in this terminal.
     Chat(ChatArgs),
+    /// Write the data of a stopped standalone as an archive; goes on where it was.
+    Export(ExportArgs),
+    /// Write an archive into a data directory; goes on where it was.
+    Import(ImportArgs),
+    /// Recompute everything: sequences, chains, lists, and that store and log agree.
+    Verify(VerifyArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -75,6 +82,12 @@ pub enum Action {
     ConfigPrint(PrintArgs),
     /// Chat.
     Chat(ChatArgs),
+    /// Write an archive.
+    Export(ExportArgs),
+    /// Read an archive.
+    Import(ImportArgs),
+    /// Recompute everything.
+    Verify(VerifyArgs),
 }
 
 /// Flags of a server. Each sets the key of the settings that its help names.
@@ -125,6 +138,56 @@ pub struct PrintArgs {
     pub server: ServerArgs,
 }
 
+/// Which data: flags that win over the settings of the server that it belongs to.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    /// Directory of the data (data.dir) [default: harkara-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Settings file, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Flags of `harkara export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// Directory of the archive: new, empty, or of an export of the same data that was cut off.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// Flags of `harkara import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// Directory of the archive.
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// File that remembers how far it is [default: one in the archive for each target].
+    #[arg(long, value_name = "FILE")]
+    pub progress: Option<PathBuf>,
+    /// Into the cluster of the settings file instead of a directory. No worker may run.
+    #[arg(long, requires = "config", conflicts_with = "data")]
+    pub cluster: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// Flags of `harkara verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// Print one object of JSON instead of sentences.
+    #[arg(long)]
+    pub json: bool,
+    /// The cluster of the settings file instead of a directory.
+    #[arg(long, requires = "config", conflicts_with = "data")]
+    pub cluster: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
 /// Flags of the terminal client.
 #[derive(Debug, Clone, Args)]
 pub struct ChatArgs {
@@ -134,6 +197,9 @@ pub struct ChatArgs {
     /// The server.
     #[arg(long, default_value = DEFAULT_URL)]
     pub url: String,
+    /// PEM file of authorities to believe for wss:// [default: the system's].
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// A token, instead of a development name.
     #[arg(long, conflicts_with = "name")]
     pub token: Option<String>,
@@ -166,6 +232,9 @@ impl Cli {
             Some(Command::Migrate(migrate)) => Action::Migrate(migrate),
             Some(Command::Config(ConfigCommand::Print(print))) => Action::ConfigPrint(print),
             Some(Command::Chat(chat)) => Action::Chat(chat),
+            Some(Command::Export(export)) => Action::Export(export),
+            Some(Command::Import(import)) => Action::Import(import),
+            Some(Command::Verify(verify)) => Action::Verify(verify),
         }
     }
 }
@@ -200,6 +269,15 @@ impl ServerArgs {
         .into_iter()
         .filter_map(|(flag, key, text)| Some(Flag { flag, key, text: text.clone()? }))
         .collect()
+    }
+}
+
+impl DataArgs {
+    /// All sources of the settings.
+    #[must_use]
+    pub fn sources(self) -> Sources {
+        let Self { data, config } = self;
+        ServerArgs { data, config, ..ServerArgs::default() }.sources()
     }
 }
 
@@ -262,6 +340,19 @@ mod tests {
         let printed = parse("harkara config print --role fanout --config f");
         let Ok(Action::ConfigPrint(print)) = printed else { panic!() };
         assert_eq!(print.role, Role::Fanout);
+    }
+
+    #[test]
+    fn moving_names_an_archive_and_data() {
+        let Ok(Action::Export(export)) = parse("harkara export --data d --to a") else { panic!() };
+        assert_eq!((export.to.to_str(), export.data.data.as_deref()), (Some("a"), Some("d")));
+        let line = "harkara import --from a --config f --progress p";
+        let Ok(Action::Import(import)) = parse(line) else { panic!() };
+        assert_eq!(import.data.config.as_deref(), Some("f".as_ref()));
+        let Ok(Action::Verify(verify)) = parse("harkara verify --json") else { panic!() };
+        assert!(verify.json && verify.data.data.is_none());
+        assert!(parse("harkara export --data d").is_err());
+        assert!(parse("harkara import --data d").is_err());
     }
 
     #[test]

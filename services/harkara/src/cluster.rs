@@ -11,6 +11,7 @@ mod gateway;
 mod link;
 mod metrics;
 mod migrate;
+mod moving;
 mod settings;
 
 use std::process::ExitCode;
@@ -20,8 +21,8 @@ use harkara_service_runtime::lifecycle::{Exit, fatal};
 use self::settings::Settings;
 use crate::{
     allow_connections,
-    cli::{MigrateArgs, PrintArgs, Role, ServerArgs},
-    print, serve,
+    cli::{ImportArgs, MigrateArgs, PrintArgs, Role, ServerArgs, VerifyArgs},
+    moved, print, serve,
 };
 
 /// `harkara gateway`.
@@ -53,6 +54,26 @@ pub fn migrate(args: MigrateArgs) -> ExitCode {
     };
     let telemetry = settings.telemetry.clone();
     serve(&telemetry, async |_| migrate::run(settings, args.new_log).await)
+}
+
+/// `harkara import --cluster`.
+pub fn import(args: ImportArgs) -> ExitCode {
+    match Settings::load(&args.data.clone().sources(), Role::Migrate) {
+        Ok(loaded) => moved(&loaded.value.telemetry, async || {
+            moving::import(&loaded.value, &args).await.map(|()| true)
+        }),
+        Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
+/// `harkara verify --cluster`.
+pub fn verify(args: VerifyArgs) -> ExitCode {
+    match Settings::load(&args.data.clone().sources(), Role::Migrate) {
+        Ok(loaded) => {
+            moved(&loaded.value.telemetry, async || moving::verify(&loaded.value, &args).await)
+        }
+        Err(error) => fatal(Exit::Settings, &error),
+    }
 }
 
 /// `harkara config print --role ROLE`.

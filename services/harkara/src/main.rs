@@ -8,9 +8,12 @@ mod cli;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod engine_metrics;
+mod moving;
 mod serving;
 mod settings;
 mod standalone;
+#[cfg(not(feature = "cluster"))]
+mod without_cluster;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -20,8 +23,10 @@ use harkara_service_runtime::{
     telemetry::{self, Telemetry},
 };
 
+#[cfg(not(feature = "cluster"))]
+use crate::without_cluster as cluster;
 use crate::{
-    cli::{Action, Cli, Role, ServerArgs},
+    cli::{Action, Cli, DataArgs, Role, ServerArgs},
     serving::Failure,
     settings::Settings,
 };
@@ -39,6 +44,21 @@ fn main() -> ExitCode {
         Action::ConfigPrint(args) if args.role == Role::Standalone => print_config(args.server),
         Action::ConfigPrint(args) => cluster::print_config(args),
         Action::Chat(args) => chat(args),
+        Action::Export(args) => moving(args.data, async move |settings| {
+            moving::local::export(&settings.data.dir, &args.to, settings.fanout)
+                .await
+                .map(|()| true)
+        }),
+        Action::Import(args) if args.cluster => cluster::import(args),
+        Action::Verify(args) if args.cluster => cluster::verify(args),
+        Action::Import(args) => moving(args.data, async move |settings| {
+            let (data, partitions) = (&settings.data.dir, settings.log.partitions);
+            let imported = moving::local::import(&args.from, data, partitions, args.progress).await;
+            imported.map(|()| true)
+        }),
+        Action::Verify(args) => moving(args.data, async move |settings| {
+            moving::local::verify(&settings.data.dir, args.json).await
+        }),
     }
 }
 
@@ -89,32 +109,32 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// What a build without the engines of a cluster says.
-#[cfg(not(feature = "cluster"))]
-mod cluster {
-    use std::process::ExitCode;
-
-    use harkara_service_runtime::lifecycle::{Exit, fatal};
-
-    use crate::cli::{MigrateArgs, PrintArgs, ServerArgs};
-
-    const WITHOUT: &str = "this build has the embedded engines only; build with `cargo build \
-                           --release --features cluster`, or use the release image";
-
-    pub fn gateway(_: ServerArgs) -> ExitCode {
-        fatal(Exit::Settings, &WITHOUT)
+/// Runs something beside serving, with the settings of the server whose data it is.
+fn moving(data: DataArgs, run: impl AsyncFnOnce(Settings) -> anyhow::Result<bool>) -> ExitCode {
+    match Settings::load(&data.sources()) {
+        Ok(loaded) => {
+            let telemetry = loaded.value.telemetry.clone();
+            moved(&telemetry, async || run(loaded.value).await)
+        }
+        Err(error) => fatal(Exit::Settings, &error),
     }
+}
 
-    pub fn fanout(_: ServerArgs) -> ExitCode {
-        fatal(Exit::Settings, &WITHOUT)
-    }
-
-    pub fn migrate(_: MigrateArgs) -> ExitCode {
-        fatal(Exit::Settings, &WITHOUT)
-    }
-
-    pub fn print_config(_: PrintArgs) -> ExitCode {
-        fatal(Exit::Settings, &WITHOUT)
+/// Runs it, with logs around it. False means that something was found.
+fn moved(
+    telemetry: &telemetry::Config,
+    run: impl AsyncFnOnce() -> anyhow::Result<bool>,
+) -> ExitCode {
+    let telemetry = match Telemetry::start(telemetry) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    let ended = actix::System::new().block_on(run());
+    telemetry.shutdown();
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => Exit::Failed.into(),
+        Err(error) => fatal(Exit::Data, &format!("{error:#}")),
     }
 }
 
@@ -130,7 +150,7 @@ fn chat(args: cli::ChatArgs) -> ExitCode {
 }
 
 fn chat_args(args: cli::ChatArgs) -> chat::ChatArgs {
-    let cli::ChatArgs { name, url, token, device, with, state_dir } = args;
+    let cli::ChatArgs { name, url, ca, token, device, with, state_dir } = args;
     let name = name.unwrap_or_else(|| "me".to_owned());
-    chat::ChatArgs { name, url, token, device, with, state_dir }
+    chat::ChatArgs { name, url, ca, token, device, with, state_dir }
 }

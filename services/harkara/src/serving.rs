@@ -117,7 +117,9 @@ pub async fn gateway(
             routes.service(dev_http::resource(Data::from(Arc::clone(issuer))));
         }
     };
-    harkara_gateway::serve(listener, parts, rest)
-        .await
-        .map_err(|error| Failure::new(Exit::Listen, error))
+    harkara_gateway::serve(listener, parts, rest).await.map_err(|error| {
+        // The files of [gateway.tls].
+        let is_setting = error.kind() == std::io::ErrorKind::InvalidInput;
+        Failure::new(if is_setting { Exit::Settings } else { Exit::Listen }, error)
+    })
 }

@@ -2,7 +2,6 @@
 //! else happens; each component gets its own section as plain data. `docs/configuration.md` lists
 //! every key.
 
-pub mod address;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use harkara_gateway::auth;
 use harkara_service_runtime::{
     HumanDuration,
-    settings::{Loaded, Problem, SettingsError, Sources},
+    settings::{Loaded, Problem, SettingsError, Sources, address},
     telemetry,
 };
 use serde::{Deserialize, Serialize};

@@ -260,6 +260,14 @@ fn trouble(doing: &str, error: &KafkaError, heard: Option<&str>) -> LogError {
     }
 }
 
+/// What an error says, without what kind it is.
+pub(crate) fn words(error: LogError) -> String {
+    match error {
+        LogError::Unknown(why) | LogError::Stop(why) => why,
+        LogError::Full { .. } => error.to_string(),
+    }
+}
+
 /// Without the thread's name in front and the counters behind.
 fn short(heard: &str) -> &str {
     let heard = heard

@@ -1,7 +1,11 @@
 //! The partition's actor: a thin shell that owns the slots of its conversations, drives each
 //! through load → plan → write → tell, and never does two things to one conversation at once.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use actix::prelude::*;
 use harkara_domain::{ConversationId, Epoch, Partition};
@@ -71,14 +75,14 @@ impl PartitionActor {
     pub(crate) fn new(
         context: Context,
         (partition, epoch): (Partition, Epoch),
-        (committer, lease): (Arc<dyn Committer>, Arc<dyn Lease>),
+        (committer, lease, silenced): (Arc<dyn Committer>, Arc<dyn Lease>, Arc<AtomicBool>),
         frames: mpsc::Receiver<(EndpointId, Up)>,
         permits: Arc<Semaphore>,
     ) -> Self {
         let patience =
             Patience::new(&context.config, context.entropy.clone(), context.metrics.clone());
         Self {
-            delivery: Delivery::new(partition, epoch, lease, Arc::clone(&context.link)),
+            delivery: Delivery::new(partition, epoch, lease, silenced, Arc::clone(&context.link)),
             context,
             partition,
             slots: HashMap::new(),

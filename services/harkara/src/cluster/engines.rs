@@ -58,6 +58,23 @@ impl From<StoreError> for Trouble {
     }
 }
 
+impl From<harkara_engine_scylla::OpenError> for Trouble {
+    fn from(error: harkara_engine_scylla::OpenError) -> Self {
+        if error.passes() { Self::Away(error.to_string()) } else { Self::Wrong(error.to_string()) }
+    }
+}
+
+impl From<harkara_engine_scylla::MigrateError> for Trouble {
+    fn from(error: harkara_engine_scylla::MigrateError) -> Self {
+        use harkara_engine_scylla::MigrateError::{Failed, Open};
+        match error {
+            Open(error) => error.into(),
+            Failed { .. } => Self::Away(error.to_string()),
+            _ => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
 /// Waits for engines on behalf of a process that may be asked to end meanwhile.
 pub struct Opener<'a> {
     /// Told what is waited for.
@@ -78,7 +95,7 @@ impl Opener<'_> {
     ) -> Result<Option<Engines>, Failure> {
         let kafka = || KafkaLog::open(settings.kafka.clone(), clock.clone());
         let Some(log) = self.patiently("kafka", kafka).await? else { return Ok(None) };
-        let scylla = || ScyllaStore::open(settings.scylla.clone(), clock.clone());
+        let scylla = || ScyllaStore::open(&settings.scylla, clock);
         let Some(store) = self.patiently("the store", scylla).await? else { return Ok(None) };
         let (log, store) = (Arc::new(log), Arc::new(store));
         let together = || belong_together(&log, &store);

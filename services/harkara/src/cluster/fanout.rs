@@ -1,7 +1,7 @@
 //! `harkara fanout`: a worker of the cluster. It is given partitions of the log, claims them in the
 //! directory under its own address, and serves them to the gateways that connect there.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use harkara_engine::LogError;
 use harkara_fanout::Worker;
@@ -44,7 +44,7 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
             store: store.clone(),
             link: link.clone(),
             directory: directory.clone(),
-            address: settings.link.reachable_at(link_address),
+            address: settings.link.claimed(link_address),
         };
         Worker::start(settings.fanout.clone(), engines, clock.clone(), entropy.clone())
     };
@@ -65,9 +65,6 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
 }
 
 fn tell(settings: &Settings, link: SocketAddr, admin: SocketAddr) -> std::io::Result<()> {
-    let about = [
-        ("link", settings.link.reachable_at(link)),
-        ("admin", announce::admin_url(admin)),
-    ];
+    let about = [("link", settings.link.claimed(link)), ("admin", announce::admin_url(admin))];
     announce::listening(settings.telemetry.log, &about)
 }

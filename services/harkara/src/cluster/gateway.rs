@@ -1,12 +1,8 @@
 //! `harkara gateway`: sessions of clients, in front of the cluster's log, store and workers.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-};
+use std::net::{SocketAddr, TcpListener};
 
 use harkara_engine::Directory as _;
-use harkara_engine_link::TcpLink;
 use harkara_gateway::auth::DevIssuer;
 use harkara_service_runtime::{
     clock::SystemClock, entropy::SystemEntropy, lifecycle::Lifecycle, telemetry::Telemetry,
@@ -53,11 +49,8 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
         clock: &clock,
         entropy: &entropy,
     };
-    let engines = harkara_gateway::Engines {
-        log: log.clone(),
-        store: store.clone(),
-        link: link.clone(),
-    };
+    let engines =
+        harkara_gateway::Engines { log: log.clone(), store: store.clone(), link: link.clone() };
     let server = serving::gateway(listen(&socket)?, engines, parts).await?;
     readiness.set(Phase::Serving(log.clone(), store));
     announce::or_warn(tell(&settings, server.address(), admin.address(), issuer.as_deref()));
@@ -95,7 +88,7 @@ fn tell(
     issuer: Option<&DevIssuer>,
 ) -> std::io::Result<()> {
     let url = announce::client_url(clients, settings.gateway.tls.is_on());
-    let about = [("clients", url), ("admin", announce::admin_url(admin))];
+    let about = [("clients", url.clone()), ("admin", announce::admin_url(admin))];
     announce::listening(settings.telemetry.log, &about)?;
-    announce::demo_users(settings.telemetry.log, issuer, clients)
+    announce::demo_users(settings.telemetry.log, issuer, clients, &url)
 }

@@ -4,9 +4,7 @@ use std::{net::TcpListener, sync::Arc};
 
 use harkara_engine::{Log, directory::Owners};
 use harkara_engine_link::TcpLink;
-use harkara_service_runtime::{
-    clock::SharedClock, entropy::SharedEntropy, lifecycle::Exit,
-};
+use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy, lifecycle::Exit};
 use tokio::sync::watch;
 
 use super::settings::Settings;

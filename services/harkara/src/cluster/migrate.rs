@@ -3,10 +3,10 @@
 
 use std::io::Write as _;
 
+use harkara_engine_scylla::OtherLog;
 use harkara_service_runtime::{
     clock::SystemClock,
     lifecycle::{Exit, Lifecycle},
-    telemetry::Telemetry,
 };
 
 use super::{engines::Opener, settings::Settings};
@@ -22,21 +22,17 @@ pub async fn run(settings: Settings, new_log: bool) -> Result<(), Failure> {
     let opener = Opener { readiness: &readiness, lifecycle: &lifecycle };
     let log = || harkara_engine_kafka::migrate(&settings.kafka, &clock, new_log);
     let Some(log) = opener.patiently("kafka", log).await? else { return Err(interrupted()) };
-    say(&log.lines)?;
-    let store = || harkara_engine_scylla::migrate(&settings.scylla, log.generation);
-    let Some(store) = opener.patiently("the store", store).await? else { return Err(interrupted()) };
-    say(&store.lines)?;
-    Ok(())
+    log.lines.iter().try_for_each(|line| say(&format!("{line}\n")))?;
+    let other = if new_log { OtherLog::Adopt } else { OtherLog::Refuse };
+    let store = || harkara_engine_scylla::migrate(&settings.scylla, &clock, log.generation, other);
+    let store = opener.patiently("the store", store).await?;
+    say(&store.ok_or_else(interrupted)?)
 }
 
 fn interrupted() -> Failure {
     Failure::new(Exit::Failed, "interrupted before everything was there; run it again")
 }
 
-fn say(lines: &[String]) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+fn say(report: &impl std::fmt::Display) -> Result<(), Failure> {
+    Ok(write!(std::io::stdout().lock(), "{report}")?)
 }

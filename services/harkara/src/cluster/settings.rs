@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 
 use harkara_gateway::auth;
 use harkara_service_runtime::{
-    settings::{Loaded, Problem, SettingsError, Sources},
+    settings::{Loaded, Problem, SettingsError, Sources, address},
     telemetry,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cli::Role,
-    settings::{Admin, Data, Dev, Mode, address, exposure},
+    settings::{Admin, Data, Dev, Mode, exposure},
 };
 
 /// All settings of a cluster's processes.
@@ -34,7 +34,7 @@ pub struct Settings {
     /// The store.
     pub scylla: harkara_engine_scylla::Config,
     /// Between gateways and workers.
-    pub link: harkara_engine_link::Config,
+    pub link: harkara_engine_link::LinkConfig,
     /// Sessions.
     pub gateway: harkara_gateway::Config,
     /// Partitions and conversations.
@@ -64,7 +64,7 @@ impl Settings {
             data: alone.data,
             kafka: harkara_engine_kafka::Config::default(),
             scylla: harkara_engine_scylla::Config::default(),
-            link: harkara_engine_link::Config::default(),
+            link: harkara_engine_link::LinkConfig::default(),
             gateway: alone.gateway,
             fanout: alone.fanout,
             auth: alone.auth,
@@ -99,10 +99,82 @@ impl Settings {
         problems.extend(self.kafka.problems("kafka"));
         problems.extend(self.scylla.problems("scylla"));
         problems.extend(self.link.problems("link"));
+        if role == Role::Fanout {
+            problems.extend(self.link.worker_problems("link"));
+        }
         problems.extend(self.gateway.problems());
         problems.extend(self.fanout.problems());
         problems.extend(self.auth.problems());
         problems.extend(self.telemetry.problems("telemetry"));
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// `docs/cluster.md`: key → default, from the rows of its tables.
+    fn page() -> BTreeMap<String, String> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let row = |line: &str| {
+            let cells: Vec<_> = line.strip_prefix("| `")?.split(" | ").collect();
+            let key = cells.first()?.trim_end_matches('`').to_owned();
+            let mine = ["kafka.", "scylla.", "link."].iter().any(|own| key.starts_with(own));
+            (cells.len() == 4 && mine).then(|| (key, cells[2].trim_matches('`').to_owned()))
+        };
+        text.lines().filter_map(row).collect()
+    }
+
+    #[test]
+    fn the_page_has_every_key_of_a_cluster_with_its_default() {
+        let leaves = Sources::default().load(&Settings::default()).unwrap().leaves();
+        let own = |key: &str| ["kafka.", "scylla.", "link."].iter().any(|it| key.starts_with(it));
+        let expected: BTreeMap<String, String> = leaves
+            .into_iter()
+            .filter(|leaf| own(&leaf.key))
+            .map(|leaf| (leaf.key, leaf.value.unwrap_or_else(|| "not set".into())))
+            .collect();
+        assert_eq!(page(), expected);
+    }
+
+    #[test]
+    fn one_file_serves_all_roles() {
+        for role in [Role::Gateway, Role::Fanout, Role::Migrate] {
+            let printed = Settings::load(&Sources::default(), role).unwrap().print();
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("printed.toml");
+            std::fs::write(&file, &printed).unwrap();
+            let sources = Sources { file: Some(file), ..Sources::default() };
+            assert!(Settings::load(&sources, role).is_ok(), "{printed}");
+        }
+    }
+
+    #[test]
+    fn a_worker_must_be_found() {
+        let everywhere = ("HARKARA_LINK__LISTEN".to_owned(), "0.0.0.0:8082".to_owned());
+        let sources = Sources { environment: vec![everywhere], ..Sources::default() };
+        let refused = Settings::load(&sources, Role::Fanout).unwrap_err().to_string();
+        assert!(refused.starts_with("link.address (not set): must say where"), "{refused}");
+        assert!(Settings::load(&sources, Role::Gateway).is_ok(), "which listens to nobody there");
+    }
+
+    #[test]
+    fn passwords_from_the_environment_are_text_and_hidden() {
+        let set = |key: &str, text: &str| (key.to_owned(), text.to_owned());
+        let environment = vec![
+            set("HARKARA_SCYLLA__USER", "harkara"),
+            set("HARKARA_SCYLLA__PASSWORD", "012345"),
+            set("HARKARA_KAFKA__SASL__MECHANISM", "SCRAM-SHA-512"),
+            set("HARKARA_KAFKA__SASL__USERNAME", "harkara"),
+            set("HARKARA_KAFKA__SASL__PASSWORD", "true"),
+        ];
+        let sources = Sources { environment, ..Sources::default() };
+        let printed = Settings::load(&sources, Role::Fanout).unwrap().print();
+        assert_eq!(printed.matches("password = \"<hidden>\"").count(), 2, "{printed}");
+        assert!(!printed.contains("012345"), "{printed}");
     }
 }
