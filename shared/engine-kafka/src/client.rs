@@ -36,9 +36,9 @@ fn base(config: &Config) -> ClientConfig {
         .set("socket.keepalive.enable", "true")
         // The default of ten seconds would be added to every return of a broker.
         .set("reconnect.backoff.ms", "50")
-        .set("reconnect.backoff.max.ms", "500")
-        // Idle connections are closed by brokers as a matter of course.
-        .set("log.connection.close", "false");
+        .set("reconnect.backoff.max.ms", "500");
+    // What connections end with is told at this level; without it, that of our own log would count.
+    client.set_log_level(RDKafkaLogLevel::Info);
     if !config.rack.is_empty() {
         client.set("client.rack", &config.rack);
     }
@@ -162,14 +162,21 @@ impl Ear {
 impl ClientContext for Ear {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel::{Alert, Critical, Emerg, Error};
-        if matches!(level, Emerg | Alert | Critical | Error) {
+        if matches!(level, Emerg | Alert | Critical | Error)
+            || setting(message).is_some()
+            || is_cut_short(message)
+        {
             self.hear(message);
         }
         note(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka client");
+        // That all are away is the sum of what was heard before.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.hear(reason);
+        }
+        tracing::trace!(%error, reason, "kafka client");
     }
 }
 
@@ -186,7 +193,7 @@ pub(crate) fn note(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 /// Complaints that only somebody who changes settings can end, and what to tell them.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("SASL authentication error", "kafka refuses the user name or the password: check kafka.sasl"),
     ("certificate verify failed", UNTRUSTED),
     ("certificate required", UNKNOWN),
@@ -195,10 +202,6 @@ const SETTINGS: [(&str, &str); 8] = [
     (
         "connecting to a PLAINTEXT broker",
         "the broker does not speak TLS on this port: check kafka.brokers and kafka.tls.enabled",
-    ),
-    (
-        "connecting to a SSL listener",
-        "the broker speaks TLS on this port: check kafka.brokers and kafka.tls.enabled",
     ),
     (
         "security protocol",
@@ -210,6 +213,16 @@ const SETTINGS: [(&str, &str); 8] = [
 const UNTRUSTED: &str = "the broker's certificate is not to be trusted: check kafka.tls.ca";
 const UNKNOWN: &str = "the broker asks for a certificate that it trusts: check \
                        kafka.tls.certificate and kafka.tls.key";
+
+/// What to tell about a complaint that only other settings can end.
+fn setting(heard: &str) -> Option<&'static str> {
+    SETTINGS.iter().find(|(words, _)| heard.contains(words)).map(|(_, sentence)| *sentence)
+}
+
+/// A connection that ended at its first question: a broker that stops, or one that waits for TLS.
+fn is_cut_short(heard: &str) -> bool {
+    heard.contains("Disconnected") && heard.contains("in state APIVERSION_QUERY")
+}
 
 fn trouble(doing: &str, error: &KafkaError, heard: Option<&str>) -> LogError {
     use RDKafkaErrorCode as Code;
@@ -226,7 +239,9 @@ fn trouble(doing: &str, error: &KafkaError, heard: Option<&str>) -> LogError {
             ));
         }
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-            return LogError::Stop(format!("{doing}: the topic is gone: run `harkara migrate`"));
+            return LogError::Unknown(format!(
+                "{doing}: there is no such topic: run `harkara migrate`"
+            ));
         }
         _ => {}
     }
@@ -234,9 +249,22 @@ fn trouble(doing: &str, error: &KafkaError, heard: Option<&str>) -> LogError {
         return LogError::Stop(format!("{doing}: the settings of kafka can't be used: {error}"));
     }
     let Some(heard) = heard else { return LogError::Unknown(format!("{doing}: {error}")) };
-    match SETTINGS.iter().find(|(words, _)| heard.contains(words)) {
-        Some((_, sentence)) => LogError::Stop(format!("{sentence} ({})", short(heard))),
+    match setting(heard) {
+        Some(sentence) => LogError::Stop(format!("{sentence} ({})", short(heard))),
+        None if is_cut_short(heard) => LogError::Unknown(format!(
+            "{doing}: the broker ends connections before it says anything; if that lasts, it may \
+             speak TLS on this port: check kafka.brokers and kafka.tls.enabled ({})",
+            short(heard)
+        )),
         None => LogError::Unknown(format!("{doing}: {error} ({})", short(heard))),
+    }
+}
+
+/// What an error says, without what kind it is.
+pub(crate) fn words(error: LogError) -> String {
+    match error {
+        LogError::Unknown(why) | LogError::Stop(why) => why,
+        LogError::Full { .. } => error.to_string(),
     }
 }
 

@@ -84,10 +84,7 @@ fn follow(tail: &mut Tail, owners: &watch::Sender<Owners>, stop: &AtomicBool) {
             Ok(Some(told)) => see(owners, told),
             Ok(None) => {}
             // librdkafka goes on by itself; who listens keeps what it knows.
-            Err(error) => {
-                tracing::debug!(%error, "the directory can't be read now");
-                thread::sleep(TURN);
-            }
+            Err(error) => tracing::trace!(%error, "the directory can't be read now"),
         }
     }
 }

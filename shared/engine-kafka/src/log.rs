@@ -1,7 +1,10 @@
 //! The log's face: appends go to `producer`, consuming to a `member` of the workers' group, reading
 //! everything to `probe`.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -72,6 +75,7 @@ impl KafkaLog {
             generation,
             stats,
             ends,
+            doubt: AtomicBool::new(false),
         });
         tracing::info!(topic = shared.topic, partitions = shared.partitions, "log opened");
         let watch = Watch::start(Arc::clone(&shared), checker)?;

@@ -12,7 +12,7 @@
 //! - **Fetching** (`member/fetch.rs`): bounded buffers, order checked record by record, and a
 //!   watchdog for partitions that stand still.
 //!
-//! Danger: nothing here may wait for longer than [`WAIT`], or leases of all partitions end.
+//! Danger: nothing here may wait for longer than [`Member::wait`], or leases of all partitions end.
 
 mod arrive;
 mod commits;
@@ -52,8 +52,8 @@ use crate::{
     stats::count,
 };
 
-/// The longest wait for a broker on the consumer thread: half of what a lease of 4s allows.
-const WAIT: Duration = Duration::from_secs(2);
+/// The longest wait for a broker on the consumer thread: less than half of what a lease of 4s allows.
+const WAIT: Duration = Duration::from_millis(1_500);
 
 /// The longest wait for messages: how late the thread may be for everything else. 20 turns a
 /// second cost nothing.
@@ -111,6 +111,8 @@ struct Member {
     /// What the group gave and is not begun yet.
     coming: Option<Vec<u16>>,
     commits: Commits,
+    /// Somebody else may have owned what we hold, and we were not told.
+    was_replaced: bool,
     /// When the thread turned last.
     turned_ns: u64,
     /// When partitions are looked at next.
@@ -186,6 +188,7 @@ pub(crate) fn start(
         going: None,
         coming: None,
         commits: Commits::default(),
+        was_replaced: false,
         turned_ns: shared.clock.elapsed_ns(),
         watch_ns: 0,
         left_ns: None,
@@ -263,6 +266,12 @@ impl Member {
             self.arrive(consumer);
             self.resume(consumer);
             self.commit(consumer, committer);
+            if std::mem::take(&mut self.was_replaced) {
+                tracing::warn!(
+                    "the group had not heard of this process for its session: rejoining"
+                );
+                return End::Rejoin;
+            }
             self.hand_out(consumer);
             self.give_back(consumer);
             self.watch(consumer);
@@ -280,7 +289,9 @@ impl Member {
         count(&self.shared.stats.rebalances);
         match turn {
             Turn::Assign(partitions) => {
-                tracing::info!(count = partitions.len(), "partitions come");
+                if !partitions.is_empty() {
+                    tracing::info!(count = partitions.len(), "partitions come");
+                }
                 self.coming = Some(partitions);
             }
             Turn::Revoke(partitions) if self.confirmed.holds() => {
@@ -308,6 +319,11 @@ impl Member {
         let stood = Duration::from_nanos(now.saturating_sub(self.turned_ns));
         self.turned_ns = now;
         stood > self.shared.config.session_timeout.get()
+    }
+
+    /// The longest wait for a broker.
+    fn wait(&self) -> Duration {
+        WAIT.min(self.shared.config.session_timeout.get() / 4)
     }
 
     fn is_leaving(&self) -> bool {

@@ -31,6 +31,9 @@ const LISTEN_MAX: u32 = 64;
 const SETTLE_TRIES: u32 = 50;
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
+/// Errors that are passed over while there may still be an answer: some seconds of an outage.
+const ERRORS_MAX: u32 = 200;
+
 /// Bytes of one partition in an answer to [`Probe::markers`]: the first record is a marker of some
 /// hundred, and an answer holds all partitions: 1,024 × 4 KiB = 4 MB.
 const MARKER_BYTES: &str = "4096";
@@ -125,7 +128,7 @@ impl Probe {
     ) -> Result<Vec<u64>, LogError> {
         let doing = format!("looking for the ends of topic {topic}");
         self.settled(&doing, || {
-            let mut wanted = list(topic, count, None);
+            let mut wanted = list(topic, count);
             wanted.set_all_offsets(which)?;
             let found = numbers(&self.consumer.offsets_for_times(wanted, TIMEOUT)?, count);
             let all: Option<Vec<u64>> = found.into_iter().collect();
@@ -175,7 +178,7 @@ impl Probe {
 
     /// What the group committed in partitions `0..count`.
     pub(crate) fn committed(&self, topic: &str, count: u16) -> Result<Vec<Option<u64>>, LogError> {
-        let found = self.consumer.committed_offsets(list(topic, count, None), TIMEOUT);
+        let found = self.consumer.committed_offsets(list(topic, count), TIMEOUT);
         let found =
             found.map_err(|error| self.trouble("looking for the group's progress", &error))?;
         Ok(numbers(&found, count))
@@ -201,9 +204,6 @@ impl Probe {
                 if message.offset() == 0 {
                     found.insert(partition, topics::marks(message).marker.flatten());
                 }
-                // One record of each is enough; the client need not fetch on.
-                let seen = list(topic, partition + 1, Some(partition));
-                let _ = self.consumer.pause(&seen);
                 found.len() == partitions.len()
             })
         })?;
@@ -255,10 +255,13 @@ impl Probe {
         doing: &str,
         mut enough: impl FnMut(&BorrowedMessage<'_>) -> bool,
     ) -> Result<(), LogError> {
+        let mut errors = 0;
         loop {
             match self.consumer.poll(TIMEOUT) {
                 Some(Ok(message)) if enough(&message) => return Ok(()),
                 Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {}
+                // Also what happened before and was not heard yet: connections that broke.
+                Some(Err(_)) if errors < ERRORS_MAX => errors += 1,
                 Some(Err(error)) => return Err(self.trouble(doing, &error)),
                 None => return Err(LogError::Unknown(format!("{doing}: no answer in time"))),
             }
@@ -266,10 +269,10 @@ impl Probe {
     }
 }
 
-/// Partitions `0..count` of a topic, or one of them.
-pub(crate) fn list(topic: &str, count: u16, only: Option<u16>) -> TopicPartitionList {
+/// Partitions `0..count` of a topic.
+fn list(topic: &str, count: u16) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
-    for partition in (0..count).filter(|partition| only.is_none_or(|only| only == *partition)) {
+    for partition in 0..count {
         list.add_partition(topic, i32::from(partition));
     }
     list

@@ -30,7 +30,7 @@ use rdkafka::{
 use tokio::sync::oneshot;
 
 use crate::{
-    client::{Ear, RECORD_BYTES_MAX},
+    client::{Ear, RECORD_BYTES_MAX, words},
     probe::appended_at,
     stats::{Stats, count},
     topics,
@@ -109,10 +109,7 @@ impl ProducerContext for Deliveries {
         let told = match result {
             Ok(message) => confirmed(message.offset(), appended_at(message.timestamp())),
             // Whatever the reason: the record may be in the log.
-            Err((error, _)) => {
-                let told = self.ear.trouble("appending", error);
-                Err(LogError::Unknown(told.to_string()))
-            }
+            Err((error, _)) => Err(LogError::Unknown(words(self.ear.trouble("appending", error)))),
         };
         if told.is_ok() {
             self.ear.forget();

@@ -3,8 +3,8 @@
 use std::sync::{
     Arc, OnceLock, PoisonError, RwLock,
     atomic::{
-        AtomicU64,
-        Ordering::{Acquire, Release},
+        AtomicBool, AtomicU64,
+        Ordering::{AcqRel, Acquire, Release},
     },
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) health: Health,
     /// Where the partitions ended when it was last asked, for the watchdog.
     pub(crate) ends: Vec<AtomicU64>,
+    /// Something suggests that this is not the log that was opened: everything is looked at next.
+    pub(crate) doubt: AtomicBool,
 }
 
 impl Shared {
@@ -33,10 +35,12 @@ impl Shared {
         self.ends.get(usize::from(partition)).map_or(0, |end| end.load(Acquire))
     }
 
-    /// What the ends are now.
+    /// What the ends are now. Ends that went back are a reason for doubt.
     pub(crate) fn set_ends(&self, ends: &[u64]) {
         for (known, end) in self.ends.iter().zip(ends) {
-            known.store(*end, Release);
+            if known.swap(*end, AcqRel) > *end {
+                self.doubt.store(true, Release);
+            }
         }
     }
 }
@@ -69,6 +73,9 @@ impl Health {
         let mut waiting = self.waiting.write().unwrap_or_else(PoisonError::into_inner);
         match (&*waiting, &now) {
             (None, Some(why)) => tracing::warn!(why, "kafka can't take records now"),
+            (Some(before), Some(why)) if before != why => {
+                tracing::warn!(why, "kafka can't take records yet");
+            }
             (Some(_), None) => tracing::info!("kafka takes records again"),
             _ => {}
         }

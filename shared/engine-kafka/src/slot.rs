@@ -238,3 +238,81 @@ impl Lease for SlotLease {
         self.slot.state.load(Acquire) != OPEN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use harkara_service_runtime::clock::Clock;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Hand(AtomicU64);
+
+    impl Clock for Hand {
+        fn now_ms(&self) -> u64 {
+            0
+        }
+
+        fn elapsed_ns(&self) -> u64 {
+            self.0.load(Acquire)
+        }
+    }
+
+    fn reader(clock: &Arc<Hand>) -> Reader {
+        let confirmed = Arc::new(Confirmed::new(Arc::clone(clock) as SharedClock));
+        Reader { slot: Slot::new(3, 1), hold: Arc::new(Hold), confirmed }
+    }
+
+    fn entry(offset: u64, bytes: usize) -> Entry {
+        Entry { offset, at: 0, record: vec![0; bytes].into(), trace: None }
+    }
+
+    #[test]
+    fn a_lease_holds_as_long_as_the_group_was_heard() {
+        let clock = Arc::new(Hand::default());
+        let reader = reader(&clock);
+        let lease = reader.lease();
+        assert!(!lease.holds(), "nothing was confirmed yet");
+        reader.confirmed.extend(4_000);
+        clock.0.store(3_999, Release);
+        assert!(lease.holds());
+        clock.0.store(4_000, Release);
+        assert!(!lease.holds() && !lease.over(), "silent, and perhaps still the owner");
+        reader.confirmed.extend(5_000);
+        reader.slot.drain();
+        assert!(lease.holds(), "there is time to finish");
+        reader.slot.end();
+        assert!(!lease.holds() && lease.over());
+    }
+
+    #[tokio::test]
+    async fn commits_grow_and_end_with_ownership() {
+        let mut reader = reader(&Arc::new(Hand::default()));
+        let committer = reader.committer();
+        assert!(matches!(committer.commit(2).await, Err(LogError::Stop(_))), "not read yet");
+        for offset in 1..=3 {
+            reader.slot.push(entry(offset, 1));
+        }
+        let read = reader.next(2).await.expect("reading works").expect("ours");
+        assert_eq!(read.len(), 2);
+        committer.commit(3).await.expect("ours");
+        committer.commit(2).await.expect("ours");
+        assert_eq!(reader.slot.done(), 3, "an older commit changes nothing");
+        reader.slot.end();
+        assert!(committer.commit(3).await.is_err(), "somebody else's");
+        assert_eq!(reader.next(1).await, Ok(None), "what was fetched is not handed out any more");
+    }
+
+    #[tokio::test]
+    async fn the_buffer_says_when_it_is_full_and_when_there_is_room() {
+        let mut reader = reader(&Arc::new(Hand::default()));
+        let full = (1..).find(|offset| reader.slot.push(entry(*offset, 1_024)));
+        assert_eq!(full, Some(256), "256 KiB");
+        assert!(!reader.slot.has_room());
+        reader.next(128).await.expect("reading works");
+        assert!(reader.slot.has_room(), "at half");
+        reader.slot.fail(LogError::Stop("gone".to_owned()));
+        assert_eq!(reader.next(500).await.map(|read| read.map(|read| read.len())), Ok(Some(128)));
+        assert!(matches!(reader.next(1).await, Err(LogError::Stop(_))), "after what was read");
+    }
+}

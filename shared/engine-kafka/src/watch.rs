@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{
             AtomicBool,
-            Ordering::{Acquire, Release},
+            Ordering::{AcqRel, Acquire, Release},
         },
     },
     thread::{self, JoinHandle},
@@ -16,7 +16,7 @@ use std::{
 use harkara_engine::LogError;
 use rdkafka::Offset;
 
-use crate::{check::Checker, probe::Shape, shared::Shared};
+use crate::{check::Checker, client::words, probe::Shape, shared::Shared};
 
 /// Between two looks at the topic's leaders and copies. Answers of 1,024 partitions have 60 kB;
 /// an append that fails says so before.
@@ -74,7 +74,7 @@ fn watch(shared: &Shared, checker: &Checker, stop: &AtomicBool) {
         looks += 1;
         checker.listen();
         let looked = look(shared, checker).and_then(|()| {
-            if looks < LOOKS_PER_CHECK {
+            if looks < LOOKS_PER_CHECK && !shared.doubt.swap(false, AcqRel) {
                 return Ok(());
             }
             looks = 0;
@@ -84,11 +84,7 @@ fn watch(shared: &Shared, checker: &Checker, stop: &AtomicBool) {
             // Whatever it was: afterwards everything is looked at before the minute is over.
             looks = LOOKS_PER_CHECK;
         }
-        match looked {
-            Ok(()) => shared.health.set(Ok(())),
-            Err(LogError::Stop(why)) => shared.health.set(Err(why)),
-            Err(error) => shared.health.set(Err(error.to_string())),
-        }
+        shared.health.set(looked.map_err(words));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use harkara_engine::LogError;
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 
-use super::{Consumer, Member, Part, WAIT};
+use super::{Consumer, Member, Part};
 use crate::slot::{Hold, Reader, Slot};
 
 /// Before a partition that its reader dropped is handed out again.
@@ -66,6 +66,8 @@ impl Member {
             added.map_err(|error| ear.trouble(doing, &error))?;
         }
         consumer.incremental_assign(&list).map_err(|error| ear.trouble(doing, &error))?;
+        // A pause outlives the ownership that it was made in.
+        consumer.resume(&list).map_err(|error| ear.trouble(doing, &error))?;
         let now = self.now();
         for start in starts {
             let part = Part {
@@ -94,11 +96,11 @@ impl Member {
             return Ok(Vec::new());
         }
         let ear = &consumer.context().ear;
-        let committed = consumer.committed_offsets(self.list(partitions), WAIT);
+        let committed = consumer.committed_offsets(self.list(partitions), self.wait());
         let committed = committed.map_err(|error| ear.trouble("asking for progress", &error))?;
         let mut firsts = self.list(partitions);
         let asked = firsts.set_all_offsets(Offset::Beginning);
-        let firsts = asked.and_then(|()| consumer.offsets_for_times(firsts, WAIT));
+        let firsts = asked.and_then(|()| consumer.offsets_for_times(firsts, self.wait()));
         let firsts = firsts.map_err(|error| ear.trouble("asking for first records", &error))?;
         let of = |list: &TopicPartitionList, partition: u16| {
             let element = list.find_partition(&self.shared.topic, i32::from(partition));

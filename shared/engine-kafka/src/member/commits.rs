@@ -12,6 +12,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::Ordering::Release,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -134,6 +135,14 @@ impl Member {
             .collect()
     }
 
+    /// Whether the group may have given a partition to somebody else and back, unnoticed, before it
+    /// confirmed this commit: it had not heard of us for a session.
+    fn may_have_been_replaced(&self) -> bool {
+        let (now, session) = (self.now(), nanos(self.shared.config.session_timeout.get()));
+        let heard = |since_ns: u64| self.commits.confirmed_ns.max(since_ns);
+        self.parts.values().any(|part| now.saturating_sub(heard(part.since_ns)) > session)
+    }
+
     /// Whether everything that is done in these is known to the group.
     pub(super) fn is_committed(&self, partitions: &[u16]) -> bool {
         let mut parts = partitions.iter().filter_map(|partition| self.parts.get(partition));
@@ -146,6 +155,7 @@ impl Member {
         match result {
             Ok(()) => {
                 count(&self.shared.stats.commits);
+                self.was_replaced |= self.may_have_been_replaced();
                 self.commits.confirmed_ns = flight.sent_ns;
                 let config = &self.shared.config;
                 let lease = config.session_timeout.get().saturating_sub(config.heartbeat.get());
@@ -158,6 +168,14 @@ impl Member {
             }
             Err(error) => {
                 count(&self.shared.stats.commits_failed);
+                if matches!(
+                    error.rdkafka_error_code(),
+                    Some(
+                        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic
+                    )
+                ) {
+                    self.shared.doubt.store(true, Release);
+                }
                 // Normal while the group changes; it is made again with what is done by then.
                 let code = error.rdkafka_error_code();
                 let normal = matches!(

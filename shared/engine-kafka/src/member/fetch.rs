@@ -10,7 +10,7 @@ use rdkafka::{
     message::{BorrowedMessage, Message as _},
 };
 
-use super::{Consumer, Member, TURN, WAIT, arrive::gone};
+use super::{Consumer, Member, TURN, arrive::gone};
 use crate::{
     probe::{appended_at, entry},
     stats::count,
@@ -36,7 +36,7 @@ impl Member {
                 }
                 Some(Err(error)) => {
                     // Brokers that go and come; librdkafka goes on by itself.
-                    tracing::debug!(%error, "reading the log");
+                    tracing::trace!(%error, "reading the log");
                 }
                 None => return Ok(()),
             }
@@ -79,9 +79,10 @@ impl Member {
     /// Whether a record that is not the next one may be taken all the same. Offsets have no holes
     /// here, so something is wrong: with us (fetch again), or with the log (stop).
     fn in_order(&mut self, consumer: &Consumer, partition: u16, offset: u64) -> bool {
+        let wait = self.wait();
         let Some(part) = self.parts.get_mut(&partition) else { return false };
         let next = part.next;
-        let bounds = consumer.fetch_watermarks(&self.shared.topic, i32::from(partition), WAIT);
+        let bounds = consumer.fetch_watermarks(&self.shared.topic, i32::from(partition), wait);
         let bounds =
             bounds.map(|(first, end)| (u64::try_from(first).ok(), u64::try_from(end).ok()));
         match bounds {

@@ -144,3 +144,20 @@ async fn too_few_copies_refuse_until_they_are_back() {
     assert_eq!(first, ["with three", "with two"].map(Bytes::from));
     log.close().await;
 }
+
+/// Whoever ends while brokers are away ends all the same, within the patience that settings name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_does_not_wait_for_brokers() {
+    engines_or_skip!();
+    let kafka = Kafka::start(&KafkaOptions::default());
+    let settings =
+        Config { delivery_timeout: HumanDuration::from_secs(2), ..config(kafka.bootstrap()) };
+    let log = log(&settings).await;
+    let mut given = log.consume().await.expect("consuming works");
+    let first = reader(&mut *given).await;
+    kafka.signal_all(Signal::Kill);
+    let waiting = log.append(Partition(0), KEY, "lost".into()).expect("there is room");
+    tokio::time::timeout(Duration::from_secs(30), log.close()).await.expect("closing ends");
+    assert!(matches!(waiting.await, Err(LogError::Unknown(_))), "nobody confirmed");
+    assert!(!first.lease().holds() && first.lease().over());
+}

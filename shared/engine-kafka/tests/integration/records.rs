@@ -4,7 +4,12 @@ use bytes::Bytes;
 use harkara_domain::Partition;
 use harkara_engine::{Log, LogError, LogScan};
 use harkara_engine_kafka::RECORD_BYTES_MAX;
+use harkara_service_runtime::telemetry;
 use harkara_test_engines::engines_or_skip;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{KEY, append, eventually, log, read, reader, shared_config};
 
@@ -53,6 +58,27 @@ async fn the_largest_record_fits_and_a_larger_one_is_refused() {
     let read = LogScan::read(&*log, Partition(1), 0, 10).await.expect("read");
     assert!(read.len() == 4 && read.iter().all(|entry| entry.record == large));
     assert_eq!(log.counts().appended, 4);
+    log.close().await;
+}
+
+/// The trace of whoever appends stands in the record's headers, and comes out as it went in.
+#[tokio::test]
+async fn a_trace_travels_with_its_record() {
+    engines_or_skip!();
+    let log = log(&shared_config()).await;
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    let provider = SdkTracerProvider::builder().build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    let tracer = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let (queued, trace) = tracing::info_span!("append")
+        .in_scope(|| (log.append(Partition(0), KEY, "traced".into()), telemetry::trace::current()));
+    queued.expect("queued").await.expect("appended");
+    append(&*log, 0, "not traced").await.expect("appended");
+    drop(tracer);
+    assert!(trace.is_some(), "the span is recorded");
+    let read = LogScan::read(&*log, Partition(0), 0, 10).await.expect("read");
+    let traces: Vec<_> = read.into_iter().map(|entry| entry.trace).collect();
+    assert_eq!(traces, [trace, None]);
     log.close().await;
 }
 
