@@ -234,8 +234,9 @@ fn trouble(doing: &str, error: &KafkaError, heard: Option<&str>) -> LogError {
             | Code::ClusterAuthorizationFailed,
         ) => {
             return LogError::Stop(format!(
-                "{doing}: kafka forbids it to this user ({error}): give it the rights that \
-                 docs/operations.md lists"
+                "{doing}: kafka forbids it to this user ({error}): give it read, write, describe and \
+                 describe-configs on topics with kafka.prefix, read on the group, and for `migrate` \
+                 create and alter-configs"
             ));
         }
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {

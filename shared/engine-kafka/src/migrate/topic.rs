@@ -5,7 +5,7 @@ use std::{collections::HashMap, thread, time::Duration};
 
 use harkara_engine::LogError;
 use rdkafka::{
-    admin::{AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     error::{KafkaError, RDKafkaErrorCode},
 };
 
@@ -16,6 +16,9 @@ use crate::{
     probe::{Probe, Shape},
     topics::Setting,
 };
+
+/// Brokers make 1,024 partitions in some seconds, on a busy machine in more.
+const MAKING: Duration = Duration::from_secs(60);
 
 /// Tries to see a topic that was just made, with [`AGAIN`] in between: a minute.
 const TRIES: u32 = 300;
@@ -65,7 +68,9 @@ impl Maker {
         }
         let doing = format!("making topic {topic}");
         let ear = self.admin.client.inner().context();
-        let made = block_on(self.admin.client.create_topics([&new], &Admin::options()));
+        let options =
+            AdminOptions::new().request_timeout(Some(MAKING)).operation_timeout(Some(MAKING));
+        let made = block_on(self.admin.client.create_topics([&new], &options));
         let made = made.map_err(|error| ear.trouble(&doing, &error))?.into_iter().next();
         match made {
             None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),

@@ -214,3 +214,29 @@ async fn a_frozen_member_speaks_for_nothing_when_it_wakes() {
     drop((taken, given));
     log.close().await;
 }
+
+/// The number of partitions that a cluster has by default: made, opened, read by one member.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_partitions_are_served() {
+    engines_or_skip!();
+    let partitions = Config::default().partitions;
+    let log = log(&Config { partitions, ..shared_config() }).await;
+    let mut given = log.consume().await.expect("consuming works");
+    let mut readers = BTreeMap::new();
+    while readers.len() < usize::from(partitions) {
+        let reader = reader(&mut *given).await;
+        readers.insert(reader.partition().0, reader);
+    }
+    let pending: Vec<_> = (0..partitions)
+        .map(|n| log.append(Partition(n), crate::support::KEY, n.to_string().into()))
+        .collect();
+    for pending in pending {
+        pending.expect("room").await.expect("appended");
+    }
+    for (partition, reader) in &mut readers {
+        let entries = read(&mut **reader, 1).await;
+        assert_eq!(entries[0].record, partition.to_string());
+    }
+    drop((readers, given));
+    log.close().await;
+}
