@@ -3,6 +3,7 @@
 
 use harkara_engine::{Store, StoreError};
 use harkara_engine_scylla::{Config, OtherLog, ScyllaStore};
+use harkara_service_runtime::HumanDuration;
 use harkara_test_engines::{Cassandra, CassandraOptions, Signal, engines_or_skip};
 
 use crate::support::{
@@ -19,8 +20,13 @@ async fn write_on(store: &ScyllaStore, from: u64, until: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_three_may_fail() {
     engines_or_skip!();
-    let cassandra = Cassandra::start(&CassandraOptions { nodes: 3, ..CassandraOptions::default() });
-    let one = config(cassandra.contact_points());
+    // Three nodes on one small machine: who is only slow is not what this is about.
+    let patient = ["read_request_timeout", "range_request_timeout", "write_request_timeout"];
+    let set = patient.map(|key| (key.to_owned(), "15000ms".to_owned())).to_vec();
+    let cassandra =
+        Cassandra::start(&CassandraOptions { nodes: 3, set, ..CassandraOptions::default() });
+    let request_timeout = HumanDuration::from_secs(10);
+    let one = Config { request_timeout, ..config(cassandra.contact_points()) };
     let config = Config { replication: 3, ..one.clone() };
     drop(made(&one).await);
     let report = migrate_to(&config, GENERATION, OtherLog::Refuse).await.expect("it is raised");

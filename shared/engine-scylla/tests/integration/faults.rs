@@ -47,9 +47,12 @@ async fn killed_while_it_writes(cassandra: &Cassandra, store: &ScyllaStore) {
             acknowledged
         }
     });
-    while store.counts().rows_written < 300 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    soon("300 rows are written", async {
+        while store.counts().rows_written < 300 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     tokio::task::block_in_place(|| cassandra.signal(1, Signal::Kill));
     let acknowledged = writer.await.expect("the writer ends by itself");
     assert!(acknowledged >= 299, "it wrote");
