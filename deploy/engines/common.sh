@@ -162,6 +162,15 @@ alive() {
   printf '%s' "$pid"
 }
 
+# gone PID: has it given back its ports? A killed process loses its command line first, and its
+# last thread closes what is open.
+gone() {
+  local stat threads
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+  threads=(/proc/"$1"/task/*)
+  case ${stat##*) } in Z* | X*) [ ${#threads[@]} -le 1 ] ;; *) return 1 ;; esac
+}
+
 # launch NODE_DIR COMMAND...: in a session of its own, so that Ctrl-C of a terminal passes it by; it
 # ends with its owner.
 launch() {
@@ -170,6 +179,8 @@ launch() {
   [ "$wipe" = no ] || gone=$dir
   setsid "$engines/guarded" "$owner" "$gone" "$@" </dev/null >>"$node/out.log" 2>&1 8>&- &
   echo $! >"$node/pid"
+  # Until it has become the command it would be taken for dead.
+  until alive "$node" >/dev/null || gone $!; do sleep 0.02; done
 }
 
 # await NODE: until `ready NODE` of the engine is true.
@@ -184,7 +195,7 @@ await() {
 
 # down --dir DIR [--node I[,J]] [--signal TERM|KILL|STOP|CONT] [--wipe]
 down() {
-  local dir='' node=1,2,3 signal=TERM wipe=no i pid pids=() targets=()
+  local dir='' node=1,2,3 signal=TERM wipe=no i pid pids=()
   while [ $# -gt 0 ]; do
     case $1 in
       --wipe) wipe=yes; shift ;;
@@ -196,16 +207,16 @@ down() {
   [ -f "$dir/settings" ] || return 0
   dir=$(cd -- "$dir" && pwd)
   for i in ${node//,/ }; do
-    if pid=$(alive "$dir/node$i"); then kill -"$signal" "$pid"; targets+=("$dir/node$i"); pids+=("$pid"); fi
+    if pid=$(alive "$dir/node$i"); then kill -"$signal" "$pid" || true; pids+=("$pid"); fi
   done
   case $signal in STOP | CONT) return ;; esac
   # One that is stopped gets its signal only when it goes on.
   for pid in "${pids[@]}"; do kill -CONT "$pid" 2>/dev/null || true; done
-  for i in "${targets[@]}"; do
+  for pid in "${pids[@]}"; do
     # The last ones of three brokers have nobody to hand over to and would wait for long.
-    for _ in $(seq 150); do alive "$i" >/dev/null || break; sleep 0.1; done
-    if pid=$(alive "$i"); then kill -KILL "$pid"; fi
-    while alive "$i" >/dev/null; do sleep 0.05; done
+    for _ in $(seq 150); do if gone "$pid"; then break; fi; sleep 0.1; done
+    if ! gone "$pid"; then kill -KILL "$pid" 2>/dev/null || true; fi
+    until gone "$pid"; do sleep 0.05; done
   done
   if [ "$wipe" = yes ] && [ "$node" = 1,2,3 ]; then rm -rf "$dir"; fi
 }
