@@ -1,10 +1,16 @@
 //! Step 7 of the message path: who listens to which conversation, and one push per endpoint
 //! (architecture D7). The partition actor is its only caller; the link does the sending.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use harkara_domain::{ConversationId, Epoch, Partition, UserId};
-use harkara_engine::{Down, EndpointId, WorkerLink, link::What};
+use harkara_engine::{Down, EndpointId, Lease, WorkerLink, link::What};
 
 #[derive(Debug)]
 struct Listener {
@@ -17,6 +23,9 @@ struct Listener {
 pub struct Delivery {
     partition: Partition,
     epoch: Epoch,
+    lease: Arc<dyn Lease>,
+    /// Something was not said for want of a lease: listeners must be made to ask again.
+    silenced: Arc<AtomicBool>,
     link: Arc<dyn WorkerLink>,
     listeners: HashMap<ConversationId, Vec<Listener>>,
 }
@@ -24,8 +33,25 @@ pub struct Delivery {
 impl Delivery {
     /// Nobody listens yet.
     #[must_use]
-    pub fn new(partition: Partition, epoch: Epoch, link: Arc<dyn WorkerLink>) -> Self {
-        Self { partition, epoch, link, listeners: HashMap::new() }
+    pub fn new(
+        partition: Partition,
+        epoch: Epoch,
+        lease: Arc<dyn Lease>,
+        silenced: Arc<AtomicBool>,
+        link: Arc<dyn WorkerLink>,
+    ) -> Self {
+        Self { partition, epoch, lease, silenced, link, listeners: HashMap::new() }
+    }
+
+    /// The partition was claimed once more.
+    pub fn claimed(&mut self, epoch: Epoch) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    /// Does this worker still speak for the partition?
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        self.lease.holds()
     }
 
     /// A user of an endpoint listens from now on.
@@ -99,7 +125,13 @@ impl Delivery {
         self.push(&[to], conversation, what);
     }
 
+    /// Says nothing while the lease does not hold (soundness S5): somebody else may own the
+    /// partition. If nobody does, a new claim makes everybody who listens ask again.
     fn push(&mut self, to: &[EndpointId], conversation: ConversationId, what: What) {
+        if !self.lease.holds() {
+            self.silenced.store(true, Ordering::Release);
+            return;
+        }
         let (partition, epoch) = (self.partition, self.epoch);
         let gone = self.link.push(to, Arc::new(Down { partition, epoch, conversation, what }));
         // Records of a former life name endpoints that never listened here: nothing to forget.

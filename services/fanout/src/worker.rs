@@ -1,20 +1,29 @@
 //! A fanout worker: joins the group of the log's consumers, claims each partition it is given,
 //! and runs one actor for it until it is taken away.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use actix::prelude::*;
-use harkara_domain::Epoch;
+use harkara_domain::{Epoch, Partition};
 use harkara_engine::{
-    Assignments, Directory, EndpointId, Link, Log, LogError, PartitionReader, Store, Up,
+    Assignments, Directory, EndpointId, Entry, Lease, Link, Log, LogError, PartitionReader, Store,
+    Up, directory::Owners,
 };
 use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config,
     metrics::Metrics,
-    partition::{Context, PartitionActor, actor::Release, records::Batch},
+    partition::{
+        Context, PartitionActor,
+        actor::{Claimed, Release},
+        records::Batch,
+    },
 };
 
 /// The engines a worker works with.
@@ -28,12 +37,16 @@ pub struct Engines {
     pub link: Arc<dyn Link>,
     /// Who owns what.
     pub directory: Arc<dyn Directory>,
+    /// Where gateways reach this worker's end of the link; empty in process.
+    pub address: String,
 }
 
 /// A running worker. Dropping it does not stop it; [`Worker::stop`] does.
 pub struct Worker {
     arbiters: Vec<Arbiter>,
     assignments: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+    serving: TaskTracker,
 }
 
 impl Worker {
@@ -61,12 +74,19 @@ impl Worker {
         let arbiters: Vec<_> = (0..threads).map(|_| Arbiter::new()).collect();
         let handles = arbiters.iter().map(Arbiter::handle).collect();
         let assignments = engines.log.consume().await?;
-        let assignments = tokio::spawn(assign(assignments, engines, context, handles));
-        Ok(Self { arbiters, assignments })
+        let (stop, serving) = (CancellationToken::new(), TaskTracker::new());
+        let office = Office { engines, context, stop: stop.clone(), serving: serving.clone() };
+        let assignments = tokio::spawn(office.assign(assignments, handles));
+        Ok(Self { arbiters, assignments, stop, serving })
     }
 
-    /// Stops serving. What was appended and not yet stored is read again at the next start.
+    /// Finishes what was begun, as far as moments allow, and leaves the group. What was appended
+    /// and not yet stored is read again by the next owner.
     pub async fn stop(self) {
+        self.stop.cancel();
+        self.serving.close();
+        self.serving.wait().await;
+        // Leaves the group: after the partitions' last commits.
         self.assignments.abort();
         let _ = self.assignments.await;
         for arbiter in self.arbiters {
@@ -92,74 +112,197 @@ async fn check_generation(engines: &Engines) -> Result<(), LogError> {
     }
 }
 
-async fn assign(
-    mut assignments: Box<dyn Assignments>,
+/// What it takes to serve partitions.
+#[derive(Clone)]
+struct Office {
     engines: Engines,
     context: Context,
-    arbiters: Vec<ArbiterHandle>,
-) {
-    while let Some(reader) = assignments.next().await {
-        let partition = reader.partition();
-        let epoch = match engines.directory.claim(partition, "").await {
-            Ok(epoch) => epoch,
-            Err(error) => {
-                tracing::error!(%partition, error, "partition not served: claim failed");
-                continue;
+    stop: CancellationToken,
+    serving: TaskTracker,
+}
+
+impl Office {
+    async fn assign(self, mut assignments: Box<dyn Assignments>, arbiters: Vec<ArbiterHandle>) {
+        while let Some(reader) = assignments.next().await {
+            let arbiter = &arbiters[usize::from(reader.partition().0) % arbiters.len()];
+            let office = self.clone();
+            let token = self.serving.token();
+            let running = arbiter.spawn_fn(move || {
+                actix::spawn(async move {
+                    office.serve(reader).await;
+                    drop(token);
+                });
+            });
+            if !running {
+                break;
             }
+        }
+        // Dropping the assignments leaves the group, which must not happen before the end.
+        self.stop.cancelled().await;
+        self.serving.wait().await;
+    }
+
+    /// Claims a partition and feeds its actor until it is taken away.
+    async fn serve(self, mut reader: Box<dyn PartitionReader>) {
+        let (partition, lease) = (reader.partition(), reader.lease());
+        // Frames that arrive before the claim is known elsewhere wait in their queue.
+        let frames = self.engines.link.serve(partition);
+        let claimed = tokio::select! {
+            epoch = self.claim(partition, &*lease) => epoch,
+            () = self.stop.cancelled() => None,
         };
-        let frames = engines.link.serve(partition);
-        let context = context.clone();
-        let arbiter = &arbiters[usize::from(partition.0) % arbiters.len()];
-        let running = arbiter.spawn_fn(move || {
-            actix::spawn(serve(reader, context, epoch, frames));
-        });
-        if !running {
-            return;
+        let Some(epoch) = claimed else { return };
+        let mut seat = self.seat(&*reader, epoch, frames);
+        let mut owners = self.engines.directory.watch();
+        let batch = self.context.config.batch_records_max.max(1);
+        // Closed permits mean that the actor stopped in front of a record: it goes on answering,
+        // until the partition is taken away.
+        loop {
+            let free = seat.permits.available_permits();
+            let most = if seat.permits.is_closed() { 0 } else { batch.min(free) };
+            let next = async {
+                match most {
+                    0 => seat.room(&*lease).await,
+                    most => Some(reader.next(most).await),
+                }
+            };
+            tokio::select! {
+                read = next => match read {
+                    None => {}
+                    Some(Ok(None)) => break,
+                    Some(Ok(Some(entries))) => {
+                        let fed = seat.feed(entries).await;
+                        if !fed {
+                            break;
+                        }
+                    }
+                    Some(Err(error)) => {
+                        tracing::error!(%partition, %error, "partition can't be read, will be tried again");
+                        tokio::time::sleep(READ_RETRY).await;
+                    }
+                },
+                () = displaced(&mut owners, partition, seat.epoch) => {
+                    self.reclaim(&mut seat, &*lease).await;
+                }
+                () = seat.silence(&*lease) => self.reclaim(&mut seat, &*lease).await,
+                () = self.stop.cancelled() => break,
+            }
+            if seat.permits.is_closed() && lease.over() {
+                break;
+            }
+        }
+        seat.release().await;
+    }
+
+    /// Claims until it succeeds, or the partition is somebody else's again.
+    async fn claim(&self, partition: Partition, lease: &dyn Lease) -> Option<Epoch> {
+        while !lease.over() && !self.stop.is_cancelled() {
+            if lease.holds() {
+                let claimed = self.engines.directory.claim(partition, &self.engines.address).await;
+                match claimed {
+                    // A claim that comes late displaces the true owner, who claims again.
+                    Ok(epoch) if lease.holds() => return Some(epoch),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::error!(%partition, error, "partition not claimed, will try again");
+                    }
+                }
+            }
+            tokio::time::sleep(CLAIM_RETRY).await;
+        }
+        None
+    }
+
+    /// Gateways are to find their way back and ask for what they missed: a worker that was frozen
+    /// in front of its claim displaced this one, or this one had to be silent for a while.
+    async fn reclaim(&self, seat: &mut Seat, lease: &dyn Lease) {
+        if let Some(epoch) = self.claim(seat.partition, lease).await {
+            tracing::warn!(partition = %seat.partition, "partition claimed again");
+            seat.epoch = epoch;
+            seat.silenced.store(false, Ordering::Release);
+            let _ = seat.actor.send(Claimed(epoch)).await;
+        }
+    }
+
+    fn seat(
+        &self,
+        reader: &dyn PartitionReader,
+        epoch: Epoch,
+        frames: mpsc::Receiver<(EndpointId, Up)>,
+    ) -> Seat {
+        let partition = reader.partition();
+        let permits = Arc::new(Semaphore::new(self.context.config.in_flight_records_max));
+        let silenced = Arc::new(AtomicBool::new(false));
+        let spoken_for = (Arc::from(reader.committer()), reader.lease(), Arc::clone(&silenced));
+        let claimed = (partition, epoch);
+        let context = self.context.clone();
+        let actor =
+            PartitionActor::new(context, claimed, spoken_for, frames, Arc::clone(&permits)).start();
+        Seat { partition, epoch, permits, silenced, actor }
+    }
+}
+
+/// A served partition, seen from the one who feeds it.
+struct Seat {
+    partition: Partition,
+    epoch: Epoch,
+    permits: Arc<Semaphore>,
+    silenced: Arc<AtomicBool>,
+    actor: Addr<PartitionActor>,
+}
+
+impl Seat {
+    /// Waits until a record may be taken, or for a moment.
+    async fn room(&self, lease: &dyn Lease) -> Option<Result<Option<Vec<Entry>>, LogError>> {
+        if let Ok(permit) = self.permits.acquire().await {
+            drop(permit);
+        } else if lease.holds() {
+            tokio::time::sleep(READ_RETRY).await;
+        }
+        None
+    }
+
+    /// Hands records over; their permits come back when they are done. False when the actor is
+    /// gone.
+    async fn feed(&self, entries: Vec<Entry>) -> bool {
+        let taken = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        if let Ok(permits) = self.permits.acquire_many(taken).await {
+            permits.forget();
+        }
+        self.actor.send(Batch(entries)).await.is_ok()
+    }
+
+    /// Resolves when something was not said for want of a lease, and could be said now.
+    async fn silence(&self, lease: &dyn Lease) {
+        while !(self.silenced.load(Ordering::Acquire) && lease.holds()) {
+            tokio::time::sleep(READ_RETRY).await;
+        }
+    }
+
+    /// Waits until the actor has finished what it began.
+    async fn release(self) {
+        let (sender, ended) = oneshot::channel();
+        if self.actor.send(Release(sender)).await.is_ok() {
+            // An error is what is waited for: the actor is gone, and the sender with it.
+            let _ = ended.await;
         }
     }
 }
 
-/// Feeds one partition's actor until the partition is taken away.
-async fn serve(
-    mut reader: Box<dyn PartitionReader>,
-    context: Context,
-    epoch: Epoch,
-    frames: mpsc::Receiver<(EndpointId, Up)>,
-) {
-    let partition = reader.partition();
-    let permits = Arc::new(Semaphore::new(context.config.in_flight_records_max));
-    let batch = context.config.batch_records_max.max(1);
-    let committer = Arc::from(reader.committer());
-    let actor =
-        PartitionActor::new(context, partition, epoch, committer, frames, Arc::clone(&permits));
-    let actor = actor.start();
-    // Closed permits mean that the actor stopped in front of a record: it goes on answering.
-    while let Ok(permit) = permits.acquire().await {
-        permit.forget();
-        let most = batch.min(permits.available_permits() + 1);
-        match reader.next(most).await {
-            Ok(Some(entries)) => {
-                let extra = u32::try_from(entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
-                if let Ok(taken) = permits.acquire_many(extra).await {
-                    taken.forget();
-                }
-                if actor.send(Batch(entries)).await.is_err() {
-                    break;
-                }
-            }
-            Ok(None) => {
-                // Gone already or full of work that may not be written any more: either is fine.
-                let _ = actor.send(Release).await;
-                break;
-            }
-            Err(error) => {
-                tracing::error!(%partition, %error, "partition can't be read, will be tried again");
-                permits.add_permits(1);
-                tokio::time::sleep(READ_RETRY).await;
-            }
-        }
+/// Resolves when the directory names a later claim of the partition than this one.
+async fn displaced(owners: &mut watch::Receiver<Owners>, partition: Partition, epoch: Epoch) {
+    let later = |owners: &Owners| {
+        let owner = owners.get(usize::from(partition.0)).and_then(Option::as_ref);
+        owner.is_some_and(|owner| owner.epoch > epoch)
+    };
+    if owners.wait_for(later).await.is_err() {
+        // No directory any more: nobody is told anything.
+        std::future::pending::<()>().await;
     }
 }
 
 /// Between two tries to read a partition that failed.
 const READ_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Between two tries to claim a partition, and two looks at whether that is needed.
+const CLAIM_RETRY: std::time::Duration = std::time::Duration::from_millis(100);

@@ -1,11 +1,15 @@
 //! The gateway's settings: limits and timeouts of sessions and their sockets. Plain data, filled
 //! by the binary's settings (section `[gateway]`) and handed to the transport and the sessions.
 
+mod network;
+
 use std::{num::NonZeroUsize, thread};
 
 use harkara_domain::limits::CONTENT_BYTES_MAX;
-use harkara_service_runtime::{HumanDuration, settings::Problem};
+use harkara_service_runtime::{HumanDuration, settings::Problem, tls::ServerTls};
 use serde::{Deserialize, Serialize};
+
+pub use self::network::{Network, ParseNetworkError};
 
 /// Settings of one gateway. Unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +67,15 @@ pub struct Config {
     /// Time that sent bytes may go without acknowledgment before the kernel ends the connection
     /// (`TCP_USER_TIMEOUT`): finds half-open sockets that still have something to send.
     pub tcp_user_timeout: HumanDuration,
-    /// From accept to a complete upgrade request; after it, the socket is closed.
+    /// From accept to a complete upgrade request; after it, the socket is closed. A PROXY header
+    /// and a TLS handshake before it have as much time again.
     pub handshake_timeout: HumanDuration,
+    /// Every connection begins with a PROXY header of version 2, which names the client.
+    pub proxy_protocol: bool,
+    /// The proxies that are believed; with `proxy_protocol`, nobody else may connect.
+    pub trusted_proxies: Vec<Network>,
+    /// TLS on the clients' port, off without a certificate.
+    pub tls: ServerTls,
 }
 
 impl Default for Config {
@@ -90,6 +101,9 @@ impl Default for Config {
             send_buffer_bytes: 48 * 1024,
             tcp_user_timeout: HumanDuration::from_secs(20),
             handshake_timeout: HumanDuration::from_secs(5),
+            proxy_protocol: false,
+            trusted_proxies: Vec::new(),
+            tls: ServerTls::default(),
         }
     }
 }
@@ -154,6 +168,15 @@ impl Config {
         if self.sends_burst == 0 {
             wrong("sends_burst", "must be 1 or more".into());
         }
+        if self.proxy_protocol == self.trusted_proxies.is_empty() {
+            let right = if self.proxy_protocol {
+                "must name the proxies that are believed, where gateway.proxy_protocol is true"
+            } else {
+                "must be empty, or gateway.proxy_protocol true: nothing else looks at it"
+            };
+            wrong("trusted_proxies", right.into());
+        }
+        problems.extend(self.tls.problems("gateway.tls"));
         problems
     }
 }
@@ -169,12 +192,18 @@ mod tests {
             outbound_soft_bytes: 1,
             heartbeat: HumanDuration::from_millis(0),
             sends_burst: 0,
+            proxy_protocol: true,
             ..Config::default()
         };
         let keys: Vec<_> = bad.problems().into_iter().map(|problem| problem.key).collect();
         assert_eq!(
             keys,
-            ["gateway.outbound_soft_bytes", "gateway.heartbeat", "gateway.sends_burst"]
+            [
+                "gateway.outbound_soft_bytes",
+                "gateway.heartbeat",
+                "gateway.sends_burst",
+                "gateway.trusted_proxies"
+            ]
         );
     }
 

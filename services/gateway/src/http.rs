@@ -1,33 +1,36 @@
 //! The gateway's client port: worker threads that accept, answer HTTP, and turn `GET /v1/ws` into
 //! sessions.
 //!
-//! `actix_server` accepts; `actix_http` reads the request head; a request with `Upgrade: websocket`
+//! `actix_server` accepts; [`entrance`] reads a proxy's header and shakes hands; `actix_http` reads the request head; a request with `Upgrade: websocket`
 //! goes to [`upgrade`], every other to an ordinary `actix_web::App`. Upgraded sockets leave the
 //! HTTP dispatcher (it would keep 16 KiB of buffers for each) and belong to [`crate::transport`];
 //! so this file counts sessions, refuses those over the limit and tells when the last one is gone.
 
 mod answer;
+mod entrance;
 mod live;
 mod origin;
+mod proxy;
+mod service;
 mod upgrade;
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
-    rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
-use actix_http::{HttpService, Request, h1};
-use actix_service::{IntoServiceFactory as _, map_config};
-use actix_web::{App, HttpResponse, dev::AppConfig, web};
+use actix_web::web;
 use harkara_service_runtime::clock::SharedClock;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::task::JoinHandle;
 
-use self::{live::Live, upgrade::Worker};
-use crate::transport::{Limits, Refusal, Sessions, Settings, SocketOptions};
+use self::{live::Live, service::ClientService};
+use crate::{
+    config::Network,
+    transport::{Limits, Sessions, SocketOptions},
+};
 
 /// The one path that upgrades.
 pub const WEBSOCKET_PATH: &str = "/v1/ws";
@@ -47,8 +50,14 @@ pub struct ServerConfig {
     /// Connections of one worker that are still HTTP; over it, new ones wait in the kernel. Default
     /// 1,024: two buffers of 8 KiB each, 16 MiB a worker.
     pub http_connections_per_worker_max: usize,
-    /// From accept to a complete request head, else 408 and close. Default 5 s.
+    /// From accept to a complete request head, else 408 and close; a PROXY header and a TLS
+    /// handshake before it have as much time again, else close. Default 5 s.
     pub handshake_timeout: Duration,
+    /// Every connection comes from one of these networks and begins with a PROXY header, version
+    /// 2. Default: none does.
+    pub proxies: Option<Vec<Network>>,
+    /// TLS on every connection. Default: none.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How long an HTTP connection may idle between requests. Default 15 s.
     pub keep_alive: Duration,
     /// `Retry-After` of a 503. Default 5 s.
@@ -72,6 +81,8 @@ impl Default for ServerConfig {
             sessions_max: 16_000,
             http_connections_per_worker_max: 1024,
             handshake_timeout: Duration::from_secs(5),
+            proxies: None,
+            tls: None,
             keep_alive: Duration::from_secs(15),
             retry_after: Duration::from_secs(5),
             origins: Vec::new(),
@@ -117,37 +128,16 @@ where
         .max_concurrent_connections(config.http_connections_per_worker_max)
         .shutdown_timeout(config.stop_timeout.as_secs())
         .disable_signals();
-    let counted = Arc::clone(&live);
-    let server = builder
-        .listen("clients", listener, move || {
-            let worker = Rc::new(Worker {
-                sessions: Rc::new(make_sessions()),
-                settings: Rc::new(Settings {
-                    limits: config.limits.clone(),
-                    clock: Arc::clone(&clock),
-                }),
-                live: Arc::clone(&counted),
-                origins: config.origins.clone(),
-                retry_after: config.retry_after,
-            });
-            let configure = configure_rest.clone();
-            let app = App::new()
-                .configure(configure)
-                .route(WEBSOCKET_PATH, web::route().to(needs_upgrade))
-                .default_service(web::route().to(unknown_path));
-            let options = config.socket;
-            HttpService::build()
-                .client_request_timeout(config.handshake_timeout)
-                .client_disconnect_timeout(config.limits.close_timeout)
-                .keep_alive(config.keep_alive)
-                .on_connect_ext(move |socket: &TcpStream, _| options.apply(socket))
-                .upgrade(move |(request, framed): (Request, actix_codec::Framed<_, h1::Codec>)| {
-                    upgrade::upgrade(Rc::clone(&worker), request, framed)
-                })
-                .finish(map_config(app.into_factory(), |()| AppConfig::default()))
-                .tcp()
-        })?
-        .run();
+    let tls = config.tls.clone();
+    let (counted, clock) = (Arc::clone(&live), Arc::clone(&clock));
+    let service = ClientService { config, clock, live: counted, make_sessions, configure_rest };
+    let builder = match tls {
+        None => builder.listen("clients", listener, move || service.plain())?,
+        Some(tls) => {
+            builder.listen("clients", listener, move || service.secure(Arc::clone(&tls)))?
+        }
+    };
+    let server = builder.run();
     let handle = server.handle();
     let mut task = tokio::spawn(server);
     tokio::select! {
@@ -196,16 +186,4 @@ impl Server {
         self.handle.stop(true).await;
         self.task.await.map_err(io::Error::other)?
     }
-}
-
-/// A plain request on the WebSocket's path.
-async fn needs_upgrade() -> HttpResponse {
-    let message =
-        "this path speaks websocket: send an upgrade with the subprotocol harkara.v1.json";
-    answer::response(&Refusal::new(400, "bad_handshake", message))
-}
-
-/// Every path that nobody serves.
-async fn unknown_path() -> HttpResponse {
-    answer::response(&Refusal::new(404, "not_found", "no such path"))
 }

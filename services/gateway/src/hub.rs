@@ -165,6 +165,11 @@ impl Hub {
         self.state.borrow().sessions.get(key).map(|local| Rc::clone(&local.peer))
     }
 
+    /// Is there a live link to the conversation's owner?
+    fn reaches(&self, conversation: ConversationId) -> bool {
+        self.link.reaches(Partition::of(conversation, self.partitions))
+    }
+
     fn up(&self, up: Up) -> Result<(), Unreachable> {
         self.link.send(Partition::of(up.conversation(), self.partitions), up)
     }

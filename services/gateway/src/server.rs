@@ -4,7 +4,7 @@
 use std::{io, net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use actix_web::web;
-use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
+use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy, tls::Peers};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -40,14 +40,15 @@ pub struct Server {
 /// Serves clients on a bound listener; `rest` adds routes beside the WebSocket's.
 ///
 /// # Errors
-/// The listener's, and those of threads that can't be started.
+/// The listener's, those of threads that can't be started, and `InvalidInput` with a sentence where
+/// certificates are of no use.
 pub async fn serve(
     listener: TcpListener,
     parts: Parts,
     rest: impl Fn(&mut web::ServiceConfig) + Send + Clone + 'static,
 ) -> io::Result<Server> {
     let leave = CancellationToken::new();
-    let config = server_config(&parts.config);
+    let config = server_config(&parts.config, &parts.clock)?;
     let drain = parts.config.drain.into();
     let (clock, leaving) = (parts.clock.clone(), leave.clone());
     let make = move || {
@@ -86,11 +87,15 @@ impl Server {
     }
 }
 
-fn server_config(config: &Config) -> ServerConfig {
-    ServerConfig {
+fn server_config(config: &Config, clock: &SharedClock) -> io::Result<ServerConfig> {
+    let tls = config.tls.is_on().then(|| config.tls.config(Peers::Clients, clock)).transpose();
+    let proxies = config.proxy_protocol.then(|| config.trusted_proxies.clone());
+    Ok(ServerConfig {
         workers: NonZeroUsize::new(config.worker_threads()).unwrap_or(NonZeroUsize::MIN),
         sessions_max: config.connections_max,
         handshake_timeout: config.handshake_timeout.into(),
+        proxies,
+        tls: tls.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
         origins: config.origins.clone(),
         socket: SocketOptions {
             send_buffer_bytes: config.send_buffer_bytes,
@@ -103,5 +108,5 @@ fn server_config(config: &Config) -> ServerConfig {
             ..Limits::default()
         },
         ..ServerConfig::default()
-    }
+    })
 }

@@ -91,7 +91,7 @@ pub enum Encoding {
 /// What the upgrade found out about a client.
 #[derive(Debug)]
 pub struct Upgrade {
-    /// The other end of the TCP connection, which may be a proxy.
+    /// The client, where a trusted proxy named it; else the other end of the TCP connection.
     pub peer: SocketAddr,
     /// The token of `Authorization: Bearer …`, unchecked.
     pub bearer: Option<SecretString>,

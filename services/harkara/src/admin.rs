@@ -3,10 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use actix_web::{
@@ -22,31 +19,39 @@ const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 
 /// Whether the process should get clients.
 #[derive(Clone)]
-pub struct Readiness {
-    serving: Arc<AtomicBool>,
-    log: Arc<dyn Log>,
-    store: Arc<dyn Store>,
+pub struct Readiness(Arc<RwLock<Phase>>);
+
+/// Where a process is in its life.
+pub enum Phase {
+    /// Not yet, and what it waits for.
+    Starting(String),
+    /// Its services run; ready as long as these are.
+    Serving(Arc<dyn Log>, Arc<dyn Store>),
+    /// Not any more.
+    Draining,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(RwLock::new(Phase::Starting("engines".to_owned()))))
+    }
 }
 
 impl Readiness {
-    /// Not ready before [`Readiness::set`].
-    #[must_use]
-    pub fn new(log: Arc<dyn Log>, store: Arc<dyn Store>) -> Self {
-        Self { serving: Arc::default(), log, store }
-    }
-
-    /// The services run, or they drain.
-    pub fn set(&self, serving: bool) {
-        self.serving.store(serving, Ordering::Relaxed);
+    /// The services run, wait or drain.
+    pub fn set(&self, phase: Phase) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
     /// Why not, in words.
     async fn check(&self) -> Result<(), String> {
-        if !self.serving.load(Ordering::Relaxed) {
-            return Err("starting or draining".to_owned());
-        }
-        self.log.ready().await.map_err(|error| format!("log: {error}"))?;
-        self.store.ready().await.map_err(|error| format!("store: {error}"))
+        let (log, store) = match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Starting(what) => return Err(format!("starting: waits for {what}")),
+            Phase::Draining => return Err("draining".to_owned()),
+            Phase::Serving(log, store) => (Arc::clone(log), Arc::clone(store)),
+        };
+        log.ready().await.map_err(|error| format!("log: {error}"))?;
+        store.ready().await.map_err(|error| format!("store: {error}"))
     }
 }
 

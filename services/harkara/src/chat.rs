@@ -21,7 +21,7 @@ use std::{
 
 use anyhow::Context;
 use harkara_client::{
-    Client, Content, FileJournal, Options, Stopped, TokenSource, Update, Updates, WireRole,
+    Client, Content, FileJournal, Options, Stopped, Tls, TokenSource, Update, Updates, WireRole,
 };
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
@@ -45,8 +45,10 @@ const END_SECONDS: u32 = 15;
 pub struct ChatArgs {
     /// The user's name; in development the server makes a user of it.
     pub name: String,
-    /// The server, `ws://host:port`.
+    /// The server, `ws://host:port` or `wss://host:port`.
     pub url: String,
+    /// PEM file of authorities to believe, instead of the system's.
+    pub ca: Option<PathBuf>,
     /// A token, where the server is not in development mode.
     pub token: Option<String>,
     /// The device's name, in development.
@@ -75,7 +77,8 @@ pub async fn run(args: ChatArgs) -> anyhow::Result<()> {
     let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let mut screen = Screen::new(std::io::stdout(), interactive, TimeZone::system());
     let (options, kept) = options(&args, &mut screen)?;
-    let directory = Directory { url: args.url.clone(), development: args.token.is_none() };
+    let (url, tls, development) = (args.url.clone(), options.tls.clone(), args.token.is_none());
+    let directory = Directory { url, tls, development };
     let (client, updates) = Client::connect(options);
     let view = View::new(screen, client.clone(), directory);
     let mut chat = Chat { view, updates, lines: read_lines()?, with: args.with, leaving: None };
@@ -113,6 +116,7 @@ fn options<W: Write>(args: &ChatArgs, screen: &mut Screen<W>) -> anyhow::Result<
         None => TokenSource::Dev { user: args.name.clone(), device: Some(device.clone()) },
     };
     let mut options = Options::new(args.url.clone(), token);
+    options.tls = args.ca.as_deref().map(Tls::trusting).transpose().context("--ca")?;
     // A person's messages keep their order whatever happens.
     options.tuning.sends_in_flight_max = 1;
     let Some(dir) = args.state_dir.clone().or_else(default_state_dir) else {
@@ -152,7 +156,7 @@ fn default_state_dir() -> Option<PathBuf> {
 /// One file for each user, device and server; whatever they are called.
 fn journal_path(dir: &Path, name: &str, device: &str, url: &str) -> PathBuf {
     let mut file = String::new();
-    for (i, part) in [name, device, url.trim_start_matches("ws://")].iter().enumerate() {
+    for (i, part) in [name, device, url.split("://").last().unwrap_or(url)].iter().enumerate() {
         if i > 0 {
             file.push('@');
         }

@@ -1,9 +1,11 @@
-//! The command line: `harkara` (or `harkara standalone`) serves, `harkara config print` shows the
-//! settings, `harkara chat` is the terminal client. Flags become the last layer of the settings.
+//! The command line: `harkara` (or `harkara standalone`) serves alone, `harkara gateway`, `fanout`
+//! and `migrate` are the roles of a cluster, `harkara config print` shows the settings,
+//! `harkara chat` is the terminal client, `harkara export`, `import` and `verify` move and check
+//! data. Flags become the last layer of the settings.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use harkara_service_runtime::{
     process::build_info,
     settings::{Flag, Sources},
@@ -26,17 +28,43 @@ pub struct Cli {
 enum Command {
     /// Serve: gateway, fanout and embedded engines in one process (what no command means).
     Standalone(ServerArgs),
+    /// Serve clients of a cluster: sessions, in front of Kafka and ScyllaDB or Cassandra.
+    Gateway(ServerArgs),
+    /// Serve partitions of a cluster: order, store, push.
+    Fanout(ServerArgs),
+    /// Make a cluster's topics and tables, or bring them up to date; says what it did.
+    Migrate(MigrateArgs),
     /// Settings.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Chat in this terminal.
     Chat(ChatArgs),
+    /// Write the data of a stopped standalone as an archive; goes on where it was.
+    Export(ExportArgs),
+    /// Write an archive into a data directory; goes on where it was.
+    Import(ImportArgs),
+    /// Recompute everything: sequences, chains, lists, and that store and log agree.
+    Verify(VerifyArgs),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Print the merged settings as TOML, each with its origin, secrets hidden.
-    Print(ServerArgs),
+    Print(PrintArgs),
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Role {
+    /// Everything, with embedded engines.
+    #[default]
+    Standalone,
+    /// Holds the sessions of a cluster's clients.
+    Gateway,
+    /// Owns partitions of a cluster's log.
+    Fanout,
+    /// Makes a cluster's topics and tables, and ends.
+    Migrate,
 }
 
 /// What to do.
@@ -44,10 +72,22 @@ enum ConfigCommand {
 pub enum Action {
     /// Serve.
     Standalone(ServerArgs),
+    /// Serve as a part of a cluster.
+    Gateway(ServerArgs),
+    /// The same, for partitions.
+    Fanout(ServerArgs),
+    /// Make topics and tables.
+    Migrate(MigrateArgs),
     /// Print the settings.
-    ConfigPrint(ServerArgs),
+    ConfigPrint(PrintArgs),
     /// Chat.
     Chat(ChatArgs),
+    /// Write an archive.
+    Export(ExportArgs),
+    /// Read an archive.
+    Import(ImportArgs),
+    /// Recompute everything.
+    Verify(VerifyArgs),
 }
 
 /// Flags of a server. Each sets the key of the settings that its help names.
@@ -73,6 +113,81 @@ pub struct ServerArgs {
     dev_allow_non_loopback: bool,
 }
 
+/// Flags of `harkara migrate`.
+#[derive(Debug, Clone, Args)]
+pub struct MigrateArgs {
+    /// Settings file, TOML.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Form of log lines (telemetry.log): text or json.
+    #[arg(long, value_name = "FORM")]
+    pub log: Option<String>,
+    /// Begin a new life of the log on purpose: the old topics are lost or given up. What was
+    /// accepted and not yet stored is gone with them.
+    #[arg(long)]
+    pub new_log: bool,
+}
+
+/// Flags of `harkara config print`.
+#[derive(Debug, Clone, Args)]
+pub struct PrintArgs {
+    /// Whose settings.
+    #[arg(long, value_enum, default_value_t, value_name = "ROLE")]
+    pub role: Role,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Which data: flags that win over the settings of the server that it belongs to.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    /// Directory of the data (data.dir) [default: harkara-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Settings file, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Flags of `harkara export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// Directory of the archive: new, empty, or of an export of the same data that was cut off.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// Flags of `harkara import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// Directory of the archive.
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// File that remembers how far it is [default: one in the archive for each target].
+    #[arg(long, value_name = "FILE")]
+    pub progress: Option<PathBuf>,
+    /// Into the cluster of the settings file instead of a directory. No worker may run.
+    #[arg(long, requires = "config", conflicts_with = "data")]
+    pub cluster: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// Flags of `harkara verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// Print one object of JSON instead of sentences.
+    #[arg(long)]
+    pub json: bool,
+    /// The cluster of the settings file instead of a directory.
+    #[arg(long, requires = "config", conflicts_with = "data")]
+    pub cluster: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
 /// Flags of the terminal client.
 #[derive(Debug, Clone, Args)]
 pub struct ChatArgs {
@@ -82,6 +197,9 @@ pub struct ChatArgs {
     /// The server.
     #[arg(long, default_value = DEFAULT_URL)]
     pub url: String,
+    /// PEM file of authorities to believe for wss:// [default: the system's].
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// A token, instead of a development name.
     #[arg(long, conflicts_with = "name")]
     pub token: Option<String>,
@@ -109,9 +227,25 @@ impl Cli {
         match self.command {
             None => Action::Standalone(self.server),
             Some(Command::Standalone(server)) => Action::Standalone(server),
-            Some(Command::Config(ConfigCommand::Print(server))) => Action::ConfigPrint(server),
+            Some(Command::Gateway(server)) => Action::Gateway(server),
+            Some(Command::Fanout(server)) => Action::Fanout(server),
+            Some(Command::Migrate(migrate)) => Action::Migrate(migrate),
+            Some(Command::Config(ConfigCommand::Print(print))) => Action::ConfigPrint(print),
             Some(Command::Chat(chat)) => Action::Chat(chat),
+            Some(Command::Export(export)) => Action::Export(export),
+            Some(Command::Import(import)) => Action::Import(import),
+            Some(Command::Verify(verify)) => Action::Verify(verify),
         }
+    }
+}
+
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster migrates"))]
+impl MigrateArgs {
+    /// All sources of the settings of this process.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        ServerArgs { config: self.config.clone(), log: self.log.clone(), ..Default::default() }
+            .sources()
     }
 }
 
@@ -135,6 +269,15 @@ impl ServerArgs {
         .into_iter()
         .filter_map(|(flag, key, text)| Some(Flag { flag, key, text: text.clone()? }))
         .collect()
+    }
+}
+
+impl DataArgs {
+    /// All sources of the settings.
+    #[must_use]
+    pub fn sources(self) -> Sources {
+        let Self { data, config } = self;
+        ServerArgs { data, config, ..ServerArgs::default() }.sources()
     }
 }
 
@@ -177,10 +320,39 @@ mod tests {
     #[test]
     fn config_print_takes_the_same_flags() {
         let line = "harkara config print --data d --config f --dev-allow-non-loopback --admin a:1";
-        let Ok(Action::ConfigPrint(args)) = parse(line) else { panic!() };
+        let Ok(Action::ConfigPrint(print)) = parse(line) else { panic!() };
+        assert_eq!(print.role, Role::Standalone);
+        let args = print.server;
         assert_eq!(args.config.as_deref(), Some("f".as_ref()));
         let keys: Vec<_> = args.flags().into_iter().map(|flag| flag.key).collect();
         assert_eq!(keys, ["admin.listen", "data.dir", "dev.allow_non_loopback"]);
+    }
+
+    #[test]
+    fn roles_of_a_cluster() {
+        let parsed = parse("harkara gateway --config f --listen x:1");
+        assert!(matches!(parsed, Ok(Action::Gateway(_))));
+        assert!(matches!(parse("harkara fanout --config f"), Ok(Action::Fanout(_))));
+        let Ok(Action::Migrate(migrate)) = parse("harkara migrate --config f --new-log") else {
+            panic!()
+        };
+        assert!(migrate.new_log);
+        let printed = parse("harkara config print --role fanout --config f");
+        let Ok(Action::ConfigPrint(print)) = printed else { panic!() };
+        assert_eq!(print.role, Role::Fanout);
+    }
+
+    #[test]
+    fn moving_names_an_archive_and_data() {
+        let Ok(Action::Export(export)) = parse("harkara export --data d --to a") else { panic!() };
+        assert_eq!((export.to.to_str(), export.data.data.as_deref()), (Some("a"), Some("d")));
+        let line = "harkara import --from a --config f --progress p";
+        let Ok(Action::Import(import)) = parse(line) else { panic!() };
+        assert_eq!(import.data.config.as_deref(), Some("f".as_ref()));
+        let Ok(Action::Verify(verify)) = parse("harkara verify --json") else { panic!() };
+        assert!(verify.json && verify.data.data.is_none());
+        assert!(parse("harkara export --data d").is_err());
+        assert!(parse("harkara import --data d").is_err());
     }
 
     #[test]

@@ -5,20 +5,29 @@ mod admin;
 mod announce;
 mod chat;
 mod cli;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod engine_metrics;
+mod moving;
+mod serving;
 mod settings;
 mod standalone;
+#[cfg(not(feature = "cluster"))]
+mod without_cluster;
 
 use std::{io::Write as _, process::ExitCode};
 
 use harkara_service_runtime::{
     lifecycle::{Exit, fatal},
     process,
-    telemetry::Telemetry,
+    telemetry::{self, Telemetry},
 };
 
+#[cfg(not(feature = "cluster"))]
+use crate::without_cluster as cluster;
 use crate::{
-    cli::{Action, Cli, ServerArgs},
+    cli::{Action, Cli, DataArgs, Role, ServerArgs},
+    serving::Failure,
     settings::Settings,
 };
 
@@ -29,8 +38,27 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     match Cli::of_process().action() {
         Action::Standalone(flags) => standalone(flags),
-        Action::ConfigPrint(flags) => print_config(flags),
+        Action::Gateway(flags) => cluster::gateway(flags),
+        Action::Fanout(flags) => cluster::fanout(flags),
+        Action::Migrate(args) => cluster::migrate(args),
+        Action::ConfigPrint(args) if args.role == Role::Standalone => print_config(args.server),
+        Action::ConfigPrint(args) => cluster::print_config(args),
         Action::Chat(args) => chat(args),
+        Action::Export(args) => moving(args.data, async move |settings| {
+            moving::local::export(&settings.data.dir, &args.to, settings.fanout)
+                .await
+                .map(|()| true)
+        }),
+        Action::Import(args) if args.cluster => cluster::import(args),
+        Action::Verify(args) if args.cluster => cluster::verify(args),
+        Action::Import(args) => moving(args.data, async move |settings| {
+            let (data, partitions) = (&settings.data.dir, settings.log.partitions);
+            let imported = moving::local::import(&args.from, data, partitions, args.progress).await;
+            imported.map(|()| true)
+        }),
+        Action::Verify(args) => moving(args.data, async move |settings| {
+            moving::local::verify(&settings.data.dir, args.json).await
+        }),
     }
 }
 
@@ -39,14 +67,27 @@ fn standalone(flags: ServerArgs) -> ExitCode {
         Ok(loaded) => loaded.value,
         Err(error) => return fatal(Exit::Settings, &error),
     };
-    let telemetry = match Telemetry::start(&settings.telemetry) {
+    allow_connections(&mut settings.gateway);
+    let telemetry = settings.telemetry.clone();
+    serve(&telemetry, async |telemetry| standalone::run(settings, telemetry).await)
+}
+
+/// As many as files may be open.
+fn allow_connections(gateway: &mut harkara_gateway::Config) {
+    gateway.connections_max = gateway.connections_allowed(process::raise_open_files());
+}
+
+/// Runs a role until it ends, with logs and metrics around it.
+fn serve(
+    config: &telemetry::Config,
+    role: impl AsyncFnOnce(&Telemetry) -> Result<(), Failure>,
+) -> ExitCode {
+    let telemetry = match Telemetry::start(config) {
         Ok(telemetry) => telemetry,
         Err(error) => return fatal(Exit::Settings, &error),
     };
-    let open_files = process::raise_open_files();
-    settings.gateway.connections_max = settings.gateway.connections_allowed(open_files);
     process::register_metrics();
-    let ended = actix::System::new().block_on(standalone::run(settings, &telemetry));
+    let ended = actix::System::new().block_on(role(&telemetry));
     telemetry.shutdown();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,11 +97,44 @@ fn standalone(flags: ServerArgs) -> ExitCode {
 
 fn print_config(flags: ServerArgs) -> ExitCode {
     match Settings::load(&flags.sources()) {
-        Ok(loaded) => match std::io::stdout().lock().write_all(loaded.print().as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fatal(Exit::Failed, &error),
-        },
+        Ok(loaded) => print(&loaded.print()),
         Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fatal(Exit::Failed, &error),
+    }
+}
+
+/// Runs something beside serving, with the settings of the server whose data it is.
+fn moving(data: DataArgs, run: impl AsyncFnOnce(Settings) -> anyhow::Result<bool>) -> ExitCode {
+    match Settings::load(&data.sources()) {
+        Ok(loaded) => {
+            let telemetry = loaded.value.telemetry.clone();
+            moved(&telemetry, async || run(loaded.value).await)
+        }
+        Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
+/// Runs it, with logs around it. False means that something was found.
+fn moved(
+    telemetry: &telemetry::Config,
+    run: impl AsyncFnOnce() -> anyhow::Result<bool>,
+) -> ExitCode {
+    let telemetry = match Telemetry::start(telemetry) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    let ended = actix::System::new().block_on(run());
+    telemetry.shutdown();
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => Exit::Failed.into(),
+        Err(error) => fatal(Exit::Data, &format!("{error:#}")),
     }
 }
 
@@ -76,7 +150,7 @@ fn chat(args: cli::ChatArgs) -> ExitCode {
 }
 
 fn chat_args(args: cli::ChatArgs) -> chat::ChatArgs {
-    let cli::ChatArgs { name, url, token, device, with, state_dir } = args;
+    let cli::ChatArgs { name, url, ca, token, device, with, state_dir } = args;
     let name = name.unwrap_or_else(|| "me".to_owned());
-    chat::ChatArgs { name, url, token, device, with, state_dir }
+    chat::ChatArgs { name, url, ca, token, device, with, state_dir }
 }

@@ -2,7 +2,6 @@
 //! else happens; each component gets its own section as plain data. `docs/configuration.md` lists
 //! every key.
 
-pub mod address;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use harkara_gateway::auth;
 use harkara_service_runtime::{
     HumanDuration,
-    settings::{Loaded, Problem, SettingsError, Sources},
+    settings::{Loaded, Problem, SettingsError, Sources, address},
     telemetry,
 };
 use serde::{Deserialize, Serialize};
@@ -81,7 +80,7 @@ pub struct Log {
 }
 
 /// Section `[dev]`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dev {
     /// Gives tokens for the asking to whoever reaches an address that is not loopback.
@@ -153,27 +152,9 @@ impl Settings {
     /// Everything that this process could not or should not start with.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems =
+            exposure(self.mode, self.listen, self.admin.listen, self.dev, &self.auth);
         let mut wrong = |key: &str, right: &str| problems.push(Problem::new(key, right));
-        let open = !self.listen.ip().is_loopback() && !self.dev.allow_non_loopback;
-        if self.mode == Mode::Development && open {
-            wrong(
-                "listen",
-                "development mode gives tokens to whoever reaches this address; listen on \
-                 127.0.0.1, or set mode = \"production\" and keys, or accept it with \
-                 --dev-allow-non-loopback",
-            );
-        }
-        if self.mode == Mode::Production && !self.auth.has_keys() {
-            wrong(
-                "auth.keys",
-                "production mode needs keys to verify tokens with; set auth.issuer and auth.keys \
-                 or auth.jwks_file",
-            );
-        }
-        if self.admin.listen == self.listen && self.listen.port() != 0 {
-            wrong("admin.listen", "must be another address than listen");
-        }
         if self.log.partitions == 0 {
             wrong("log.partitions", "must be 1 or more");
         }
@@ -189,4 +170,35 @@ impl Settings {
         problems.extend(self.telemetry.problems("telemetry"));
         problems
     }
+}
+
+/// What an address for clients must not be open to.
+pub fn exposure(
+    mode: Mode,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    dev: Dev,
+    auth: &auth::Config,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut wrong = |key: &str, right: &str| problems.push(Problem::new(key, right));
+    if mode == Mode::Development && !listen.ip().is_loopback() && !dev.allow_non_loopback {
+        wrong(
+            "listen",
+            "development mode gives tokens to whoever reaches this address; listen on \
+             127.0.0.1, or set mode = \"production\" and keys, or accept it with \
+             --dev-allow-non-loopback",
+        );
+    }
+    if mode == Mode::Production && !auth.has_keys() {
+        wrong(
+            "auth.keys",
+            "production mode needs keys to verify tokens with; set auth.issuer and auth.keys \
+             or auth.jwks_file",
+        );
+    }
+    if admin == listen && listen.port() != 0 {
+        wrong("admin.listen", "must be another address than listen");
+    }
+    problems
 }

@@ -2,14 +2,9 @@
 //! which a process lives: engines → services → announce → wait → drain. The same services run in
 //! a cluster with other engines behind the same traits.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use actix_web::web::Data;
 use harkara_engine_embedded::{Embedded, Options};
-use harkara_gateway::auth::{DevIssuer, Verifier, dev_http};
 use harkara_service_runtime::{
     clock::{SharedClock, SystemClock},
     entropy::{SharedEntropy, SystemEntropy},
@@ -18,79 +13,57 @@ use harkara_service_runtime::{
 };
 
 use crate::{
-    admin::{self, Readiness},
+    admin::{self, Phase, Readiness},
     announce, engine_metrics,
-    settings::{Mode, Settings},
+    serving::{self, Failure, GatewayParts, bind},
+    settings::Settings,
 };
-
-/// A reason not to start, or not to have ended well: the exit code and a sentence.
-#[derive(Debug)]
-pub struct Failure {
-    /// The code.
-    pub exit: Exit,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Failure {
-    fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
-        Self { exit, message: message.to_string() }
-    }
-}
 
 /// Runs until a signal asks it to end.
 ///
 /// # Errors
 /// With the sentence to print.
 pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::new(Exit::Failed, e);
-    let lifecycle = Lifecycle::start().map_err(failed)?;
+    let lifecycle = Lifecycle::start()?;
     let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
     let listener = bind(settings.listen, "listen")?;
     let admin_listener = bind(settings.admin.listen, "admin.listen")?;
     let embedded = Arc::new(open(&settings, clock.clone())?);
     engine_metrics::register(&embedded);
-    let readiness = Readiness::new(embedded.log(), embedded.store());
-    let admin = admin::serve(admin_listener, readiness.clone(), telemetry.metrics());
-    let admin = admin.map_err(failed)?;
+    let readiness = Readiness::default();
+    let admin = admin::serve(admin_listener, readiness.clone(), telemetry.metrics())?;
 
-    let issuer = issuer(&settings, clock.clone(), &entropy)?;
+    let issuer = serving::issuer(settings.mode, &settings.data.dir, clock.clone(), &entropy)?;
     let worker = start_fanout(&settings, &embedded, &clock, &entropy).await?;
-    let server =
-        start_gateway(&settings, &embedded, listener, issuer.clone(), (&clock, &entropy)).await?;
-    readiness.set(true);
+    let engines = harkara_gateway::Engines {
+        log: embedded.log(),
+        store: embedded.store(),
+        link: embedded.link(),
+    };
+    let parts = GatewayParts {
+        config: &settings.gateway,
+        auth: &settings.auth,
+        issuer: issuer.clone(),
+        clock: &clock,
+        entropy: &entropy,
+    };
+    let server = serving::gateway(listener, engines, parts).await?;
+    readiness.set(Phase::Serving(embedded.log(), embedded.store()));
     let told = announce::tell(&settings, server.address(), admin.address(), issuer.as_deref());
-    if let Err(error) = told {
-        // Nobody reads it: serving goes on.
-        tracing::warn!(%error, "could not say on standard output where it listens");
-    }
+    announce::or_warn(told);
 
     lifecycle.drain().cancelled().await;
-    readiness.set(false);
+    readiness.set(Phase::Draining);
     let well = server.stop().await;
     worker.stop().await;
     let closed = embedded.close().await;
     admin.stop().await;
     closed.map_err(|error| Failure::new(Exit::Data, error))?;
     if !well {
-        return Err(Failure::new(
-            Exit::Drain,
-            "some sessions did not end in time and were cut off",
-        ));
+        return Err(Failure::drained_badly());
     }
     tracing::info!("ended in good order");
     Ok(())
-}
-
-/// Binds before anything is opened, so that a busy port costs nothing.
-fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
-        let message = format!(
-            "cannot listen on {address}: {error}; stop what listens there or set `{key}` to \
-             another address (port 0 takes a free one)"
-        );
-        Failure::new(Exit::Listen, message)
-    })
 }
 
 fn open(settings: &Settings, clock: SharedClock) -> Result<Embedded, Failure> {
@@ -100,19 +73,6 @@ fn open(settings: &Settings, clock: SharedClock) -> Result<Embedded, Failure> {
         ..Options::default()
     };
     Embedded::open(&settings.data.dir, options, clock)
-        .map_err(|error| Failure::new(Exit::Data, error))
-}
-
-fn issuer(
-    settings: &Settings,
-    clock: SharedClock,
-    entropy: &SharedEntropy,
-) -> Result<Option<Arc<DevIssuer>>, Failure> {
-    if settings.mode != Mode::Development {
-        return Ok(None);
-    }
-    DevIssuer::open(&settings.data.dir, clock, &**entropy)
-        .map(|issuer| Some(Arc::new(issuer)))
         .map_err(|error| Failure::new(Exit::Data, error))
 }
 
@@ -127,43 +87,10 @@ async fn start_fanout(
         store: embedded.store(),
         link: embedded.link(),
         directory: embedded.directory(),
+        address: String::new(),
     };
     let config = settings.fanout.clone();
     harkara_fanout::Worker::start(config, engines, clock.clone(), entropy.clone())
         .await
         .map_err(|error| Failure::new(Exit::Data, error))
-}
-
-async fn start_gateway(
-    settings: &Settings,
-    embedded: &Embedded,
-    listener: TcpListener,
-    issuer: Option<Arc<DevIssuer>>,
-    (clock, entropy): (&SharedClock, &SharedEntropy),
-) -> Result<harkara_gateway::Server, Failure> {
-    let verifier =
-        Verifier::open(&settings.auth).map_err(|problem| Failure::new(Exit::Settings, problem))?;
-    if let Some(issuer) = &issuer {
-        issuer.register(&verifier).map_err(|error| Failure::new(Exit::Settings, error))?;
-    }
-    let parts = harkara_gateway::Parts {
-        config: settings.gateway.clone(),
-        engines: harkara_gateway::Engines {
-            log: embedded.log(),
-            store: embedded.store(),
-            link: embedded.link(),
-        },
-        verifier: Arc::new(verifier),
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-    };
-    let rest = move |routes: &mut actix_web::web::ServiceConfig| {
-        routes.service(admin::openapi());
-        if let Some(issuer) = &issuer {
-            routes.service(dev_http::resource(Data::from(Arc::clone(issuer))));
-        }
-    };
-    harkara_gateway::serve(listener, parts, rest)
-        .await
-        .map_err(|error| Failure::new(Exit::Listen, error))
 }

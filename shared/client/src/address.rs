@@ -2,13 +2,13 @@
 
 use http::Uri;
 
-use crate::error::Stopped;
+use crate::{error::Stopped, tls::Tls};
 
 /// The path of the WebSocket service.
 const PATH: &str = "/v1/ws";
 
 /// A server's address, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Address {
     /// As WebSocket clients want it, path included.
     pub(crate) url: String,
@@ -16,31 +16,38 @@ pub(crate) struct Address {
     pub(crate) authority: String,
     /// What to connect to: `host:port`.
     pub(crate) socket: String,
+    /// The name that the server's certificate must have.
+    pub(crate) host: String,
+    /// For `wss://`.
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Address {
-    /// Reads `ws://host[:port][/path]`; without a path it is `/v1/ws`.
-    pub(crate) fn parse(url: &str) -> Result<Self, Stopped> {
+    /// Reads `ws[s]://host[:port][/path]`; without a path it is `/v1/ws`. `tls` is for `wss://`, by
+    /// default the system's.
+    pub(crate) fn parse(url: &str, tls: Option<&Tls>) -> Result<Self, Stopped> {
         let bad = |problem: String| Stopped::BadUrl { url: url.to_owned(), problem };
         let uri: Uri = url.parse().map_err(|e| bad(format!("{e}; write ws://host:port")))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
+        let (scheme, usual_port, tls) = match uri.scheme_str() {
+            Some("ws") => ("ws", 80, None),
             Some("wss") => {
-                let problem = "this build speaks ws:// only; let a proxy on this machine add TLS";
-                return Err(bad(problem.to_owned()));
+                let tls = tls.cloned().map_or_else(Tls::system, Ok);
+                ("wss", 443, Some(tls.map_err(|error| bad(error.to_string()))?))
             }
-            _ => return Err(bad("the scheme must be ws://".to_owned())),
-        }
+            _ => return Err(bad("the scheme must be ws:// or wss://".to_owned())),
+        };
         let authority = uri.authority().ok_or_else(|| bad("there is no host".to_owned()))?;
         if authority.as_str().contains('@') {
             return Err(bad("no user or password belongs in it; tokens go elsewhere".to_owned()));
         }
         let path = Some(uri.path()).filter(|path| !matches!(*path, "" | "/")).unwrap_or(PATH);
-        let (host, port) = (authority.host(), authority.port_u16().unwrap_or(80));
+        let (host, port) = (authority.host(), authority.port_u16().unwrap_or(usual_port));
         Ok(Self {
-            url: format!("ws://{authority}{path}"),
+            url: format!("{scheme}://{authority}{path}"),
             authority: authority.to_string(),
             socket: format!("{host}:{port}"),
+            host: host.trim_matches(['[', ']']).to_owned(),
+            tls,
         })
     }
 }
@@ -49,25 +56,29 @@ impl Address {
 mod tests {
     use super::Address;
 
+    fn parse(url: &str) -> Address {
+        Address::parse(url, None).unwrap()
+    }
+
     #[test]
     fn the_path_may_be_left_out() {
-        let short = Address::parse("ws://127.0.0.1:8080").unwrap();
-        assert_eq!(short, Address::parse("ws://127.0.0.1:8080/v1/ws").unwrap());
+        let short = parse("ws://127.0.0.1:8080");
+        assert_eq!(short.url, parse("ws://127.0.0.1:8080/v1/ws").url);
         assert_eq!(short.socket, "127.0.0.1:8080");
-        assert_eq!(Address::parse("ws://[::1]:80/").unwrap().socket, "[::1]:80");
-        assert_eq!(Address::parse("ws://chat.example/other").unwrap().socket, "chat.example:80");
+        assert_eq!(parse("ws://chat.example/other").socket, "chat.example:80");
+        let six = parse("ws://[::1]:80/");
+        assert_eq!((six.socket.as_str(), six.host.as_str()), ("[::1]:80", "::1"));
     }
 
     #[test]
     fn a_bad_url_says_what_is_wrong() {
         for (url, word) in [
             ("http://x", "ws://"),
-            ("wss://x", "proxy"),
             ("127.0.0.1:8080", "ws://"),
             ("ws://token@x", "token"),
             ("", "ws://"),
         ] {
-            let error = Address::parse(url).unwrap_err().to_string();
+            let error = Address::parse(url, None).unwrap_err().to_string();
             assert!(error.contains(word), "{url}: {error}");
         }
     }

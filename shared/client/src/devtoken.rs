@@ -6,11 +6,14 @@ use std::{io, time::Duration};
 use harkara_domain::{DeviceId, UserId};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
-use crate::{address::Address, error::Stopped};
+use crate::{
+    address::Address,
+    error::Stopped,
+    tls::{self, Tls},
+};
 
 /// Longest answer taken: a token is below 2 KiB.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
@@ -59,21 +62,30 @@ pub enum DevTokenError {
     BadAnswer,
 }
 
-/// Asks the server behind `url` (`ws://…`) for a token of the user with this name.
+/// Asks the server behind `url` (`ws://…`, `wss://…`) for a token of the user with this name.
+/// `tls` is for `wss://`, by default the system's.
 ///
 /// # Errors
 /// See [`DevTokenError`].
 pub async fn dev_token(
     url: &str,
+    tls: Option<&Tls>,
     user: &str,
     device: Option<&str>,
 ) -> Result<DevToken, DevTokenError> {
-    let address = Address::parse(url)?;
+    ask(&Address::parse(url, tls)?, user, device).await
+}
+
+pub(crate) async fn ask(
+    address: &Address,
+    user: &str,
+    device: Option<&str>,
+) -> Result<DevToken, DevTokenError> {
     let mut body = serde_json::json!({ "user": user });
     if let Some(device) = device {
         body["device"] = device.into();
     }
-    let answer = timeout(TIME_MAX, post(&address, "/v1/dev/token", &body.to_string()))
+    let answer = timeout(TIME_MAX, post(address, "/v1/dev/token", &body.to_string()))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let (status, body) = take_apart(&answer).ok_or(DevTokenError::BadAnswer)?;
@@ -96,7 +108,7 @@ fn read(body: &str) -> Option<DevToken> {
 }
 
 async fn post(address: &Address, path: &str, body: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(&address.socket).await?;
+    let mut stream = tls::connect(address).await?;
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -104,8 +116,13 @@ async fn post(address: &Address, path: &str, body: &str) -> io::Result<String> {
         body.len()
     );
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
+    match stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await {
+        // TLS without its last word; the answer has a length of its own.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+        read => drop(read?),
+    }
     String::from_utf8(answer).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 

@@ -22,7 +22,7 @@
 //! let (client, mut updates) = Client::connect(Options::new("ws://127.0.0.1:8080", token));
 //! client.live().await?;
 //!
-//! let bilal = harkara_client::dev_token("ws://127.0.0.1:8080", "bilal", None).await?.user;
+//! let bilal = harkara_client::dev_token("ws://127.0.0.1:8080", None, "bilal", None).await?.user;
 //! let conversation = client.create_direct(bilal).await?;
 //! client.send(conversation, Content::text("नमस्ते")?, None).await?;
 //!
@@ -51,6 +51,7 @@ pub mod journal;
 mod options;
 mod session;
 mod task;
+mod tls;
 mod update;
 mod updates;
 
@@ -70,5 +71,6 @@ pub use harkara_protocol::{
 };
 pub use journal::{FileJournal, Journal, MemoryJournal};
 pub use options::{Options, Start, TokenFuture, TokenSource, Tuning};
+pub use tls::Tls;
 pub use update::{Event, Me, Outcome, Update, What, Why};
 pub use updates::Updates;

@@ -5,6 +5,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use crate::{
     chance::{Chance, SystemChance},
     journal::{Journal, MemoryJournal},
+    tls::Tls,
 };
 
 /// What a token callback gives back.
@@ -97,8 +98,10 @@ impl Default for Tuning {
 
 /// Everything a client needs.
 pub struct Options {
-    /// `ws://host:port`, with or without `/v1/ws`.
+    /// `ws://host:port` or `wss://host:port`, with or without `/v1/ws`.
     pub url: String,
+    /// Whose servers are believed, for `wss://`; by default those of the system's authorities.
+    pub tls: Option<Tls>,
     /// Where bearer tokens come from.
     pub token: TokenSource,
     /// Where unknown conversations begin.
@@ -117,6 +120,7 @@ impl Options {
     pub fn new(url: impl Into<String>, token: TokenSource) -> Self {
         Self {
             url: url.into(),
+            tls: None,
             token,
             start: Start::default(),
             tuning: Tuning::default(),

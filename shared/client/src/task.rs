@@ -104,7 +104,7 @@ impl Task {
         let saved = journal.load();
         Self {
             machine: Machine::new(options.tuning, options.start, saved),
-            address: Address::parse(&options.url),
+            address: Address::parse(&options.url, options.tls.as_ref()),
             source: options.token,
             tuning: options.tuning,
             chance: options.chance,

@@ -19,6 +19,7 @@ mod open;
 mod options;
 mod queue;
 mod rows;
+mod scan;
 mod stats;
 mod store;
 mod sweep;
@@ -32,7 +33,7 @@ use std::{
 };
 
 use harkara_domain::Generation;
-use harkara_engine::{Directory, Link, Log, LogError, Store};
+use harkara_engine::{Directory, Link, Log, LogError, LogScan, Store, StoreScan};
 use harkara_service_runtime::clock::SharedClock;
 use tokio::sync::{Semaphore, watch};
 
@@ -107,6 +108,18 @@ impl Embedded {
     /// The store.
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
+        Arc::new(store::EmbeddedStore::new(Arc::clone(&self.shared)))
+    }
+
+    /// The log, to be read as a whole.
+    #[must_use]
+    pub fn log_scan(&self) -> Arc<dyn LogScan> {
+        Arc::new(scan::EmbeddedLogScan::new(Arc::clone(&self.shared)))
+    }
+
+    /// The store, to be read as a whole.
+    #[must_use]
+    pub fn store_scan(&self) -> Arc<dyn StoreScan> {
         Arc::new(store::EmbeddedStore::new(Arc::clone(&self.shared)))
     }
 

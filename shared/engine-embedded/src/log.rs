@@ -21,6 +21,7 @@ use crate::{
     CLOSED, Shared,
     queue::{Op, Refused},
     tables::{Table, log_key, log_offset},
+    tail::Tail,
 };
 
 /// Bytes of records that are read from the disk in one go: some milliseconds on a cold disk.
@@ -36,7 +37,7 @@ impl EmbeddedLog {
     }
 }
 
-fn closed() -> LogError {
+pub(crate) fn closed() -> LogError {
     LogError::Stop("the data directory is closed".to_owned())
 }
 
@@ -221,32 +222,44 @@ impl Reader {
             return Ok(entries);
         }
         let range = log_key(self.partition, self.next)..=log_key(self.partition, head - 1);
-        self.scan(range, max)
-    }
-
-    fn scan(&self, range: RangeInclusive<[u8; 10]>, max: usize) -> Result<Vec<Entry>, LogError> {
-        let tables = self.member.shared.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(tables) = tables.as_ref() else { return Err(closed()) };
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        for row in tables.of(Table::Log).range(range).take(max) {
-            let (key, value) = row.into_inner().map_err(read_failed)?;
-            let (Some(offset), Some((at, record))) = (log_offset(&key), value.split_first_chunk())
-            else {
-                return Err(LogError::Stop("a record is damaged: restore a backup".to_owned()));
-            };
-            bytes += record.len();
-            let record = Bytes::copy_from_slice(record);
-            entries.push(Entry { offset, at: Millis::from_be_bytes(*at), record, trace: None });
-            if bytes >= READ_BYTES_MAX {
-                break;
-            }
-        }
-        Ok(entries)
+        scan(&self.member.shared, range, max)
     }
 }
 
-fn read_failed(error: fjall::Error) -> LogError {
+/// Records in a range of keys, from the disk: at most `max`, and about [`READ_BYTES_MAX`] bytes.
+pub(crate) fn scan(
+    shared: &Shared,
+    range: RangeInclusive<[u8; 10]>,
+    max: usize,
+) -> Result<Vec<Entry>, LogError> {
+    let tables = shared.tables.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(tables) = tables.as_ref() else { return Err(closed()) };
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    for row in tables.of(Table::Log).range(range).take(max) {
+        let (key, value) = row.into_inner().map_err(read_failed)?;
+        let (Some(offset), Some((at, record))) = (log_offset(&key), value.split_first_chunk())
+        else {
+            return Err(LogError::Stop("a record is damaged: restore a backup".to_owned()));
+        };
+        bytes += record.len();
+        let record = Bytes::copy_from_slice(record);
+        entries.push(Entry { offset, at: Millis::from_be_bytes(*at), record, trace: None });
+        if bytes >= READ_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(entries)
+}
+
+/// The newest end of a partition.
+pub(crate) fn tail(shared: &Shared, partition: Partition) -> Result<&Tail, LogError> {
+    let of = shared.options.partitions;
+    let none = || LogError::Stop(format!("there is no partition {partition} of {of}"));
+    shared.tails.get(usize::from(partition.0)).ok_or_else(none)
+}
+
+pub(crate) fn read_failed(error: fjall::Error) -> LogError {
     match crate::merge::read_failed(error) {
         harkara_engine::StoreError::Retry(reason) => LogError::Unknown(reason),
         harkara_engine::StoreError::Stop(reason) => LogError::Stop(reason),

@@ -38,7 +38,7 @@ pub(crate) struct EmbeddedStore {
     shared: Arc<Shared>,
 }
 
-type Row = (Slice, Slice);
+pub(crate) type Row = (Slice, Slice);
 
 fn closed() -> StoreError {
     StoreError::Stop("the data directory is closed".to_owned())
@@ -83,7 +83,7 @@ impl EmbeddedStore {
     }
 
     /// Reads on this thread if at most a few `rows` will come, else on one that may block.
-    async fn read_rows<T: Send + 'static>(
+    pub(crate) async fn read_rows<T: Send + 'static>(
         &self,
         rows: usize,
         read: impl FnOnce(&Tables) -> Result<T, StoreError> + Send + 'static,
@@ -98,7 +98,7 @@ impl EmbeddedStore {
 }
 
 /// Rows in a range of keys, one by one.
-fn range(
+pub(crate) fn range(
     tables: &Tables,
     table: Table,
     from: Bound<Vec<u8>>,

@@ -21,7 +21,10 @@ use crate::{
 pub enum Ended {
     /// The socket says so.
     #[error("the connection broke: {0}")]
-    Broken(#[from] io::Error),
+    Broken(io::Error),
+    /// The ends do not trust each other.
+    #[error("{0}; see [link.tls]")]
+    Tls(String),
     /// Not a word, or only half a frame.
     #[error("the other end was silent for {0:?}")]
     Silent(Duration),
@@ -49,6 +52,24 @@ pub enum Ended {
     #[error("ended here")]
     Here,
 }
+
+impl Ended {
+    /// Does one of the ends not want the other?
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Broken(_) | Self::Silent(_) | Self::Stalled(_) | Self::Here => false,
+            Self::Tls(_)
+            | Self::TooLong { .. }
+            | Self::Malformed(_)
+            | Self::OutOfPlace(_)
+            | Self::Told(_) => true,
+        }
+    }
+}
+
+/// The length that the first bytes of a TLS connection would be: handshake (22) or alert (21), and
+/// version 3.
+const TLS_BEGINNINGS: [usize; 2] = [0x16_03, 0x15_03];
 
 /// The reading half, with the frame that was read last.
 pub struct Frames<R> {
@@ -81,6 +102,9 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         limit: usize,
     ) -> Result<(), Ended> {
         let found = stream.read_u32().await? as usize;
+        if TLS_BEGINNINGS.contains(&(found >> 16)) {
+            return Err(Ended::Tls("the other end speaks TLS and this one does not".to_owned()));
+        }
         if found > limit.min(FRAME_BYTES_MAX) {
             return Err(Ended::TooLong { found, limit });
         }
@@ -112,6 +136,7 @@ pub async fn drive<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     let reading = async {
         loop {
             let taken = frames.next(FRAME_BYTES_MAX).await;
+            let taken = taken.inspect(|_| outbox.stats.frame_in());
             let taken = taken.and_then(|(frame, size, rest)| take(frame, size, rest));
             if let Err(ended) = taken {
                 return ended;

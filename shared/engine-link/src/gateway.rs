@@ -25,6 +25,7 @@ use self::{
 pub use self::{dial::dial, route::follow};
 use crate::{
     options::{LANE_BITS, Options, ask_cost},
+    stats::Stats,
     wire,
 };
 
@@ -37,6 +38,7 @@ pub struct GatewayEnd {
     /// Chosen by chance among 2^48: two of 1,000 gateways have the same in one of 10^9 clusters.
     pub number: u64,
     pub options: Options,
+    pub stats: Arc<Stats>,
     endpoints: RwLock<Endpoints>,
     /// By partition; none where the directory names no owner.
     routes: RwLock<Vec<Option<Route>>>,
@@ -69,23 +71,31 @@ impl Endpoint {
         self.flags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a frame on; cuts the connection's lane where there is no room.
-    fn deliver(&self, connection: u64, down: &Arc<Down>) {
+    /// Hands a frame on; cuts the connection's lane where there is no room. False where the frame
+    /// was dropped.
+    fn deliver(&self, connection: u64, down: &Arc<Down>) -> bool {
         let mut flags = self.flags();
         if flags.cut.contains_key(&connection) {
-            return;
+            return false;
         }
-        if let Err(TrySendError::Full(_)) = self.frames.try_send(Arc::clone(down)) {
+        let full = matches!(self.frames.try_send(Arc::clone(down)), Err(TrySendError::Full(_)));
+        if full {
             flags.cut.insert(connection, false);
         }
+        !full
     }
 }
 
 impl GatewayEnd {
-    pub fn new(options: Options, number: u64) -> Self {
+    pub fn new(options: Options, number: u64, stats: Arc<Stats>) -> Self {
         let routes = RwLock::new((0..options.partitions).map(|_| None).collect());
         let (endpoints, peers) = (RwLock::default(), Mutex::default());
-        Self { number, options, endpoints, routes, peers }
+        Self { number, options, stats, endpoints, routes, peers }
+    }
+
+    /// Workers that this process is connected with.
+    pub fn connections(&self) -> usize {
+        self.endpoints.read().unwrap_or_else(PoisonError::into_inner).live.len()
     }
 
     /// A new endpoint. A process that has used up its lanes gets one that is closed.
@@ -159,7 +169,9 @@ impl GatewayEnd {
     fn deliver(&self, live: &Live, lanes: &[u16], down: &Arc<Down>) {
         let endpoints = self.endpoints.read().unwrap_or_else(PoisonError::into_inner);
         for endpoint in lanes.iter().filter_map(|lane| endpoints.open.get(lane)) {
-            endpoint.deliver(live.number, down);
+            if !endpoint.deliver(live.number, down) {
+                self.stats.dropped(1);
+            }
         }
     }
 
@@ -281,10 +293,10 @@ mod tests {
 
     #[test]
     fn a_cut_lane_is_lost_until_it_resumes_and_once_more() {
-        let end = Arc::new(GatewayEnd::new(Options::new("one", 1), 7));
+        let end = Arc::new(GatewayEnd::new(Options::new("one", 1), 7, Arc::default()));
         let (id, link, mut queue) = end.endpoint();
         let lane = id.0 as u16;
-        let outbox = Outbox::new(1_000, 1_000, CancellationToken::new());
+        let outbox = Outbox::new(1_000, 1_000, CancellationToken::new(), Arc::default());
         let live = Arc::new(Live::new(3, outbox, 1_000));
         let mut endpoints = end.endpoints.write().unwrap();
         endpoints.live.insert(live.number, Arc::clone(&live));

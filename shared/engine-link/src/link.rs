@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     gateway::{self, GatewayEnd},
     options::{LANE_BITS, Options},
+    stats::{Counts, Stats},
     worker::{WorkerEnd, WorkerSide},
 };
 
@@ -29,6 +30,7 @@ use crate::{
 pub struct TcpLink {
     gateway: Arc<GatewayEnd>,
     worker: Arc<WorkerEnd>,
+    stats: Arc<Stats>,
     address: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -49,11 +51,19 @@ impl TcpLink {
         let handle = Handle::try_current().map_err(io::Error::other)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let number = entropy.below(1 << (u64::BITS - LANE_BITS));
-        let gateway = Arc::new(GatewayEnd::new(options.clone(), number));
-        let worker = Arc::new(WorkerEnd::new(options, handle, stop.clone(), tasks.clone()));
+        let stats = Arc::new(Stats::default());
+        let gateway = Arc::new(GatewayEnd::new(options.clone(), number, Arc::clone(&stats)));
+        let plain = options.tls.is_none();
+        let worker =
+            WorkerEnd::new(options, handle, stop.clone(), tasks.clone(), Arc::clone(&stats));
+        let worker = Arc::new(worker);
         let mut address = None;
         if let Some(listener) = listener {
-            address = Some(listener.local_addr()?);
+            let listening = listener.local_addr()?;
+            if plain && !listening.ip().is_loopback() {
+                tracing::warn!(%listening, "the link is open to whoever reaches it: set [link.tls]");
+            }
+            address = Some(listening);
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
             tasks.spawn(Arc::clone(&worker).accept(listener));
@@ -62,7 +72,7 @@ impl TcpLink {
             let (end, stop, more) = (Arc::clone(&gateway), stop.clone(), tasks.clone());
             tasks.spawn(gateway::follow(end, owners, entropy, stop, more));
         }
-        Ok(Self { gateway, worker, address, stop, tasks })
+        Ok(Self { gateway, worker, stats, address, stop, tasks })
     }
 
     /// Where this process listens; what it claims partitions with is an address that others can
@@ -70,6 +80,12 @@ impl TcpLink {
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// What happened since it was opened, for metrics.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.stats.counts(self.worker.connections(), self.gateway.connections())
     }
 
     /// Can this process ask the partition's owner? Then with the number of its serving, which

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use crate::tls::LinkTls;
+
 /// What a link needs to know. Both ends of a cluster run with the same cluster name.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Ends of different clusters refuse each other.
     pub cluster: String,
+    /// Mutual TLS; without it the connection is neither encrypted nor authenticated.
+    pub tls: Option<LinkTls>,
     /// How many partitions the log has.
     pub partitions: u16,
     /// Bytes that may wait for one gateway, over all of its endpoints. 50 gateways × 8 MiB = 400
@@ -44,6 +48,7 @@ impl Options {
     pub fn new(cluster: &str, partitions: u16) -> Self {
         Self {
             cluster: cluster.to_owned(),
+            tls: None,
             partitions,
             gateway_bytes: 8 * 1024 * 1024,
             endpoint_bytes: 2 * 1024 * 1024,

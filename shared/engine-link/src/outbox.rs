@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -14,7 +14,10 @@ use harkara_protocol::link::{self, FRAME_BYTES_MAX, Frame};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::options::{BATCH_BYTES, CONTROL_BYTES};
+use crate::{
+    options::{BATCH_BYTES, CONTROL_BYTES},
+    stats::Stats,
+};
 
 /// Frames on their way out of one connection.
 pub struct Outbox {
@@ -23,6 +26,7 @@ pub struct Outbox {
     ready: Notify,
     /// The connection shall end.
     pub stop: CancellationToken,
+    pub stats: Arc<Stats>,
     bytes_max: usize,
     lane_bytes_max: usize,
 }
@@ -58,11 +62,17 @@ impl Piece {
 pub struct Full;
 
 impl Outbox {
-    pub fn new(bytes_max: usize, lane_bytes_max: usize, stop: CancellationToken) -> Self {
+    pub fn new(
+        bytes_max: usize,
+        lane_bytes_max: usize,
+        stop: CancellationToken,
+        stats: Arc<Stats>,
+    ) -> Self {
         Self {
             state: Mutex::default(),
             ready: Notify::new(),
             stop,
+            stats,
             bytes_max,
             lane_bytes_max: lane_bytes_max.min(bytes_max),
         }
@@ -115,11 +125,11 @@ impl Outbox {
         let size = 4 + 10 + 3 * lanes.len() + body.len();
         let has_room = state.bytes + size <= self.bytes_max && size <= FRAME_BYTES_MAX;
         let (mut taken, mut gone) = (Vec::with_capacity(lanes.len()), Vec::new());
-        let mut lost = Vec::new();
+        let (mut lost, mut dropped) = (Vec::new(), 0);
         for lane in lanes {
             match state.lanes.get_mut(lane) {
                 None => gone.push(*lane),
-                Some(found) if found.cut => {}
+                Some(found) if found.cut => dropped += 1,
                 Some(found) if has_room && found.bytes + size <= self.lane_bytes_max => {
                     taken.push(*lane);
                 }
@@ -134,6 +144,7 @@ impl Outbox {
             let head = framed(&head, body.len());
             put(&mut state, Piece { head, body: body.clone(), lanes: taken });
         }
+        self.stats.dropped(dropped + lost.len() as u64);
         for lane in lost {
             self.control_in(&mut state, &Frame::Lost { lane });
         }
@@ -188,6 +199,7 @@ impl Outbox {
             let Some(piece) = state.queue.pop_front() else { break };
             batch.put_slice(&piece.head);
             batch.put_slice(&piece.body);
+            self.stats.frame_out();
             let size = piece.len();
             state.bytes -= size;
             for lane in piece.lanes {
@@ -230,7 +242,8 @@ mod tests {
     use super::*;
 
     fn outbox(bytes_max: usize, lane_bytes_max: usize) -> Outbox {
-        let outbox = Outbox::new(bytes_max, lane_bytes_max, CancellationToken::new());
+        let outbox =
+            Outbox::new(bytes_max, lane_bytes_max, CancellationToken::new(), Arc::default());
         outbox.open(1);
         outbox.open(2);
         outbox

@@ -31,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::peer::Gateway;
 use crate::{
     options::{LANE_BITS, Options},
+    stats::Stats,
     wire,
 };
 
@@ -40,6 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Everything this process serves.
 pub struct WorkerEnd {
     pub options: Options,
+    pub stats: Arc<Stats>,
     served: RwLock<HashMap<u16, Served>>,
     /// By the gateway's number.
     gateways: RwLock<HashMap<u64, Arc<Gateway>>>,
@@ -67,9 +69,10 @@ impl WorkerEnd {
         handle: Handle,
         stop: CancellationToken,
         tasks: TaskTracker,
+        stats: Arc<Stats>,
     ) -> Self {
         let (served, gateways) = (RwLock::default(), RwLock::default());
-        Self { options, served, gateways, last: AtomicU64::new(0), handle, stop, tasks }
+        Self { options, stats, served, gateways, last: AtomicU64::new(0), handle, stop, tasks }
     }
 
     /// Takes connections until told to stop.
@@ -96,7 +99,10 @@ impl WorkerEnd {
                         drop(place);
                     });
                 }
-                Err(_) => tracing::error!(%from, "no link taken: too many connections"),
+                Err(_) => {
+                    self.stats.refused();
+                    tracing::error!(%from, "no link taken: too many connections");
+                }
             }
         }
     }
@@ -155,6 +161,11 @@ impl WorkerEnd {
         for gateway in gateways.values() {
             gateway.outbox.control(frame);
         }
+    }
+
+    /// Gateways that are connected.
+    pub fn connections(&self) -> usize {
+        self.gateways.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Does the endpoint live, as far as this worker knows?

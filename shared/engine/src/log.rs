@@ -111,8 +111,12 @@ pub trait PartitionReader: Send {
 /// The right to speak for a partition (soundness S5): a worker that was frozen, or cut off from
 /// its group, must not tell what it remembers.
 pub trait Lease: Send + Sync {
-    /// Surely still the owner? Cheap: asked for each answer.
+    /// Surely still the owner? Cheap: asked for each answer. A lease that lapsed may hold again:
+    /// then what was not said meanwhile must be made good.
     fn holds(&self) -> bool;
+
+    /// Has the partition been taken away for good?
+    fn over(&self) -> bool;
 }
 
 /// The lease of a log that gives its partitions to one process for good.
@@ -122,6 +126,10 @@ pub struct Forever;
 impl Lease for Forever {
     fn holds(&self) -> bool {
         true
+    }
+
+    fn over(&self) -> bool {
+        false
     }
 }
 

@@ -1,8 +1,7 @@
 //! What the store keeps, each form as version byte and bincode: events, rejections, snapshots.
 //!
-//! The key of an event's row holds conversation and sequence, so they are not in the value. A
-//! CQL store keeps the small fields as columns and only the body in this form; an embedded one
-//! keeps the whole event. Evolution: as in [`crate::record`], but for ever: history outlives the
+//! The key of an event's row holds conversation and sequence, so they are not in the value; every
+//! store keeps the rest of the event in this form. Evolution: as in [`crate::record`], but for ever: history outlives the
 //! log, so no version is ever dropped.
 
 use bytes::Bytes;

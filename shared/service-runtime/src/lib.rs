@@ -11,6 +11,7 @@ pub mod process;
 pub mod settings;
 pub mod steps;
 pub mod telemetry;
+pub mod tls;
 
 pub use duration::HumanDuration;
 pub use steps::{Step, Steps};

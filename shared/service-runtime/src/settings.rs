@@ -7,6 +7,7 @@
 //! The rule for variables: `HARKARA_` and the key in upper case with `__` for each dot, so that
 //! `gateway.connections_max` is `HARKARA_GATEWAY__CONNECTIONS_MAX`.
 
+pub mod address;
 mod layer;
 mod print;
 mod problem;

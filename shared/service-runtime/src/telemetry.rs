@@ -8,6 +8,7 @@ mod config;
 mod export;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 use std::{io::IsTerminal as _, time::Duration};
 

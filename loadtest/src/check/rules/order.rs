@@ -9,6 +9,7 @@ use crate::{
         logs::{Item, Session},
     },
     ids::Id,
+    journal::Entry,
 };
 
 /// What a session must get next of a conversation.
@@ -48,7 +49,7 @@ pub(super) fn walk(seen: &Seen<'_>) -> (Verdict, Verdict) {
                         next.insert(*n, Next::Seq(q + 1));
                     }
                 }
-                Item::Change { change, entry } => changed(&mut next, change, entry.n, entry.head),
+                Item::Change { change, entry } => changed(&mut next, change, entry),
                 Item::Read { .. } => {}
             }
         }
@@ -82,11 +83,14 @@ fn beginning(session: &Session) -> HashMap<Id, Next> {
     next
 }
 
-fn changed(next: &mut HashMap<Id, Next>, change: &str, n: Id, head: Option<u64>) {
+fn changed(next: &mut HashMap<Id, Next>, change: &str, entry: &Entry) {
+    // Who left and was added again may hear of the second before the list's news of the first:
+    // then a new membership begins at or behind what would have come next.
+    let goes_on = |known: &Next| matches!(known, Next::Seq(seq) if entry.from.unwrap_or(0) < *seq);
     match change {
-        "removed" => drop(next.insert(n, Next::Gone)),
-        "added" if !matches!(next.get(&n), Some(Next::Seq(_))) => {
-            next.insert(n, head.map_or(Next::Any, |head| Next::Seq(head + 1)));
+        "removed" => drop(next.insert(entry.n, Next::Gone)),
+        "added" if !next.get(&entry.n).is_some_and(goes_on) => {
+            next.insert(entry.n, entry.head.map_or(Next::Any, |head| Next::Seq(head + 1)));
         }
         _ => {}
     }
@@ -159,5 +163,26 @@ fn everything_arrived(seen: &Seen<'_>, verdict: &mut Verdict) {
         // The creation itself may be all there is, and it is not pushed.
         let holds = head <= 1 || missing.is_none();
         verdict.expect(holds, || format!("{name} never got {n} at {missing:?} of {head}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes next after "added" with this entry, for a session that expected 488.
+    fn after_added(from: u64, head: u64) -> Next {
+        let n = Id(uuid::Uuid::from_u128(7));
+        let mut next = HashMap::from([(n, Next::Seq(488))]);
+        let entry = Entry { n, from: Some(from), head: Some(head), read: None, behind: false };
+        changed(&mut next, "added", &entry);
+        next[&n]
+    }
+
+    #[test]
+    fn a_new_membership_begins_anew_and_an_old_one_goes_on() {
+        assert_eq!(after_added(488, 488), Next::Seq(489), "left at 487, added again at 488");
+        assert_eq!(after_added(500, 510), Next::Seq(511), "what lies between is not theirs");
+        assert_eq!(after_added(2, 520), Next::Seq(488), "told again: nothing may be left out");
     }
 }

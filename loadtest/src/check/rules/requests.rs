@@ -87,7 +87,9 @@ pub(super) fn in_send_order(seen: &Seen<'_>) -> Verdict {
     let mut verdict = Verdict::new("I6", says, "messages");
     for (s, session) in &seen.logs.sessions {
         let mut last: HashMap<Id, (u64, Id)> = HashMap::new();
-        for i in &session.sent {
+        // What is said again on the same session stands where it was said first.
+        let mut first = HashSet::new();
+        for i in session.sent.iter().filter(|i| first.insert(**i)) {
             let Some(fate) = seen.logs.fates.get(i) else { continue };
             let is_message = seen.logs.intents.get(i).is_some_and(|it| it.what == What::Send);
             if !is_message || fate.sent.first() != Some(s) || !fate.failed.is_empty() {

@@ -1,13 +1,17 @@
 //! The partition's actor: a thin shell that owns the slots of its conversations, drives each
 //! through load → plan → write → tell, and never does two things to one conversation at once.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use actix::prelude::*;
 use harkara_domain::{ConversationId, Epoch, Partition};
-use harkara_engine::{EndpointId, Log, Store, Up, WorkerLink, log::Committer};
+use harkara_engine::{EndpointId, Lease, Log, Store, Up, WorkerLink, log::Committer};
 use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{cursors::Cursors, persist::Patience, progress::Progress};
 use crate::{
@@ -22,6 +26,10 @@ use crate::{
 
 /// How often cold conversations are looked for.
 const TICK: Duration = Duration::from_secs(5);
+
+/// How long a partition that is taken away may finish what it began: some writes with their
+/// retries. Whatever is not finished then is read again by the next owner.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What every partition of a worker shares.
 #[derive(Clone)]
@@ -54,6 +62,8 @@ pub struct PartitionActor {
     /// One permit per record that may be in flight; the reader takes, finished records give back.
     pub(super) permits: Arc<Semaphore>,
     pub(super) stopped: bool,
+    /// Dropped with the actor: somebody waits for that. Nothing more is taken once it is there.
+    pub(super) released: Option<oneshot::Sender<()>>,
     committer: Arc<dyn Committer>,
     committing: bool,
     frames: Option<mpsc::Receiver<(EndpointId, Up)>>,
@@ -64,16 +74,15 @@ impl PartitionActor {
     /// A partition that was just claimed with `epoch`.
     pub(crate) fn new(
         context: Context,
-        partition: Partition,
-        epoch: Epoch,
-        committer: Arc<dyn Committer>,
+        (partition, epoch): (Partition, Epoch),
+        (committer, lease, silenced): (Arc<dyn Committer>, Arc<dyn Lease>, Arc<AtomicBool>),
         frames: mpsc::Receiver<(EndpointId, Up)>,
         permits: Arc<Semaphore>,
     ) -> Self {
         let patience =
             Patience::new(&context.config, context.entropy.clone(), context.metrics.clone());
         Self {
-            delivery: Delivery::new(partition, epoch, Arc::clone(&context.link)),
+            delivery: Delivery::new(partition, epoch, lease, silenced, Arc::clone(&context.link)),
             context,
             partition,
             slots: HashMap::new(),
@@ -82,6 +91,7 @@ impl PartitionActor {
             patience,
             permits,
             stopped: false,
+            released: None,
             committer,
             committing: false,
             frames: Some(frames),
@@ -162,7 +172,7 @@ impl PartitionActor {
         if self.committing {
             return;
         }
-        let Some(next) = self.progress.take_commit() else { return };
+        let Some(next) = self.progress.take_commit() else { return self.end_if_drained(ctx) };
         self.committing = true;
         let committer = Arc::clone(&self.committer);
         let commit = async move { committer.commit(next).await };
@@ -175,6 +185,14 @@ impl PartitionActor {
             }
             actor.commit(ctx);
         }));
+    }
+
+    /// Ends once everything that was begun is done and committed.
+    fn end_if_drained(&mut self, ctx: &mut actix::Context<Self>) {
+        let busy = (self.progress.in_flight() > 0 && !self.stopped) || self.cursors.busy();
+        if self.released.is_some() && (!busy || !self.delivery.speaks()) {
+            ctx.stop();
+        }
     }
 
     /// Forgets conversations that rest and are cold, and the coldest where too many are hot.
@@ -219,15 +237,35 @@ impl Actor for PartitionActor {
     }
 }
 
-/// The partition was taken away, or the worker drains: nothing more may be written or told.
+/// The partition was taken away, or the worker drains: nothing new is taken. The actor ends, and
+/// with it the sender, when what was begun is done, or can't be.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Release;
+pub struct Release(pub oneshot::Sender<()>);
 
 impl Handler<Release> for PartitionActor {
     type Result = ();
 
-    fn handle(&mut self, _: Release, ctx: &mut Self::Context) {
-        ctx.stop();
+    fn handle(&mut self, release: Release, ctx: &mut Self::Context) {
+        self.released = Some(release.0);
+        ctx.run_later(DRAIN_MAX, |actor, ctx| {
+            let (partition, in_flight) = (actor.partition, actor.progress.in_flight());
+            tracing::warn!(%partition, in_flight, "partition handed over with work unfinished");
+            ctx.stop();
+        });
+        self.commit(ctx);
+    }
+}
+
+/// The partition was claimed again, because somebody who no longer owns it had claimed it late.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Claimed(pub Epoch);
+
+impl Handler<Claimed> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, claimed: Claimed, _: &mut Self::Context) {
+        self.delivery.claimed(claimed.0);
     }
 }

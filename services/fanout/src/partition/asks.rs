@@ -17,6 +17,10 @@ const ASKS_MAX: usize = 4_096;
 
 impl StreamHandler<(EndpointId, Up)> for PartitionActor {
     fn handle(&mut self, (from, up): (EndpointId, Up), ctx: &mut Self::Context) {
+        if self.released.is_some() {
+            // The next owner is asked again, as soon as the directory names it.
+            return;
+        }
         let conversation = up.conversation();
         match up {
             Up::SubscribeInbox { user, .. } => {

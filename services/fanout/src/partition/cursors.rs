@@ -36,6 +36,11 @@ impl Cursors {
     pub fn moving(&self, conversation: ConversationId) -> bool {
         self.moved.contains_key(&conversation) || self.writing.contains(&conversation)
     }
+
+    /// Is anything not yet written?
+    pub const fn busy(&self) -> bool {
+        self.flushing
+    }
 }
 
 impl PartitionActor {
@@ -82,6 +87,7 @@ impl PartitionActor {
             if actor.cursors.flushing {
                 actor.flush_cursors(ctx);
             }
+            actor.commit(ctx);
         }));
     }
 

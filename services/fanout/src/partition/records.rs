@@ -12,7 +12,7 @@ use harkara_engine::{
     link::{Outcome, What},
 };
 use harkara_protocol::record::{self, DecodeError};
-use harkara_service_runtime::Step;
+use harkara_service_runtime::{Step, telemetry::trace};
 
 use super::actor::PartitionActor;
 use crate::{
@@ -44,6 +44,7 @@ impl Handler<Batch> for PartitionActor {
     fn handle(&mut self, batch: Batch, ctx: &mut Self::Context) {
         let span =
             tracing::debug_span!("consume", partition = %self.partition, records = batch.0.len());
+        trace::follows(&span, batch.0.iter().filter_map(|entry| entry.trace.as_deref()));
         let _entered = span.enter();
         let now = self.context.clock.now_ms();
         self.context.metrics.in_flight(i64::try_from(batch.0.len()).unwrap_or(0));

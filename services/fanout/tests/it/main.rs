@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod histories;
+mod ownership;
 mod partition;
 mod rules;
 mod support;

@@ -49,6 +49,7 @@ impl Process {
             store: embedded.store(),
             link: embedded.link(),
             directory: embedded.directory(),
+            address: String::new(),
         };
         let worker = Worker::start(config, engines, SystemClock::shared(), SystemEntropy::shared());
         let worker = worker.await.expect("starts");
@@ -358,6 +359,7 @@ fn a_store_of_another_log_is_refused() {
             store: other.store(),
             link: one.link(),
             directory: one.directory(),
+            address: String::new(),
         };
         let config = Config { workers: 1, ..Config::default() };
         let clock = SystemClock::shared();

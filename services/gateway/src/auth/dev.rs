@@ -182,21 +182,26 @@ fn check(name: &str, field: &'static str) -> Result<(), BadName> {
     if good { Ok(()) } else { Err(BadName(field)) }
 }
 
-/// Writes a new key, whole or not at all, readable by its owner only.
+/// Writes a new key, whole or not at all, readable by its owner only. Of several processes that
+/// share the directory one is the first, and the others take its key.
 fn create(path: &Path, entropy: &dyn Entropy) -> io::Result<Vec<u8>> {
     let der = [&PKCS8_PREFIX[..], &entropy.bytes16(), &entropy.bytes16()].concat();
     let pem = format!(
         "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
         STANDARD.encode(der)
     );
-    let unfinished = path.with_extension("pem.new");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
     }
+    let unfinished = path.with_extension(format!("{:016x}.new", entropy.below(u64::MAX)));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&unfinished, path)?;
+    let linked = fs::hard_link(&unfinished, path);
+    fs::remove_file(&unfinished)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return fs::read(path),
+        linked => linked?,
+    }
     Ok(pem.into_bytes())
 }

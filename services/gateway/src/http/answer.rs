@@ -9,11 +9,10 @@ use actix_http::{StatusCode, header};
 use actix_web::HttpResponse;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     time::timeout,
 };
 
-use crate::transport::Refusal;
+use crate::transport::{Refusal, Socket};
 
 /// What a refused client may still send before it is cut off.
 const DISCARDED_BYTES_MAX: u64 = 64 * 1024;
@@ -47,7 +46,7 @@ pub(super) fn encode(refusal: &Refusal) -> String {
 /// Sends the answer and ends the connection within `within`, reading on to the client's end: bytes
 /// left unread would make the kernel reset the connection before the client has read the answer.
 pub(super) async fn refuse(
-    mut socket: TcpStream,
+    mut socket: impl Socket,
     before: &[u8],
     refusal: &Refusal,
     within: Duration,

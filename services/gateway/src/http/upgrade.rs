@@ -15,14 +15,13 @@ use actix_http::{
 };
 use bytes::{Bytes, BytesMut};
 use secrecy::SecretString;
-use tokio::net::TcpStream;
 
 use super::{
     WEBSOCKET_PATH, answer,
     live::{Full, Guard, Live},
     origin,
 };
-use crate::transport::{self, Encoding, Refusal, Sessions, Settings, Upgrade};
+use crate::transport::{self, Encoding, Refusal, Sessions, Settings, Socket, Upgrade};
 
 /// The subprotocols of this server, best first.
 const SUBPROTOCOLS: [(&str, Encoding); 1] = [("harkara.v1.json", Encoding::Json)];
@@ -38,15 +37,16 @@ pub(super) struct Worker<S> {
 
 /// Answers an upgrade: starts a session or refuses. Done as soon as the session runs, so that
 /// nothing of the HTTP dispatcher outlives the handshake.
-pub(super) async fn upgrade<S: Sessions>(
+pub(super) async fn upgrade<S: Sessions, Io: Socket>(
     worker: Rc<Worker<S>>,
     request: Request,
-    framed: Framed<TcpStream, h1::Codec>,
+    framed: Framed<Io, h1::Codec>,
 ) -> Result<(), Infallible> {
     let parts = framed.into_parts();
     match worker.check(&request) {
         Ok((upgrade, grant, guard, answer)) => {
             drop(request);
+            tracing::debug!(peer = %upgrade.peer, "upgraded");
             // Answers to requests that were pipelined before the upgrade go first.
             let mut greeting = parts.write_buf;
             greeting.extend_from_slice(answer.as_bytes());
@@ -55,7 +55,8 @@ pub(super) async fn upgrade<S: Sessions>(
             transport::open(bytes, (upgrade, grant), sessions, settings, guard);
         }
         Err(refusal) => {
-            tracing::debug!(status = refusal.status, reason = %refusal.message, "upgrade refused");
+            let (peer, reason) = (request.peer_addr(), &refusal.message);
+            tracing::debug!(?peer, status = refusal.status, %reason, "upgrade refused");
             let within = worker.settings.limits.close_timeout;
             let before = BytesMut::freeze(parts.write_buf);
             answer::refuse(parts.io, &before, &refusal, within).await;

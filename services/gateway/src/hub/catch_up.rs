@@ -150,9 +150,16 @@ impl Hub {
         self.peer(key).is_some()
     }
 
-    /// A page of events; waits for the store as long as it takes.
+    /// A page of events; waits for the store as long as it takes, and for a live link to the
+    /// owner: what it confirmed holds only while it could take it back (S4).
     async fn page(&self, conversation: ConversationId, after: Seq, until: Seq) -> Vec<Event> {
         loop {
+            while !self.reaches(conversation) {
+                tokio::time::sleep(PAUSE * 10).await;
+                if !self.state.borrow().feeds.contains_key(&conversation) {
+                    return Vec::new();
+                }
+            }
             match self.store.events(conversation, after, until, PAGE).await {
                 Ok(page) if !page.is_empty() => return page,
                 Ok(_) => {

@@ -154,12 +154,12 @@ impl Hub {
         conversation: ConversationId,
         cause: Seq,
     ) {
-        if self.is_subscribed(key, conversation) {
+        if self.knows(key, conversation) {
             return;
         }
         let Some(mut entry) = self.entry_patiently(key, conversation).await else { return };
         let Some(peer) = self.peer(key) else { return };
-        if self.is_subscribed(key, conversation) {
+        if self.knows(key, conversation) {
             return;
         }
         let since = entry.head.saturating_sub(cause);

@@ -27,6 +27,9 @@ impl From<usize> for Key {
 pub(super) struct Local {
     pub(super) peer: Rc<Peer>,
     pub(super) conversations: Vec<ConversationId>,
+    /// Conversations that the session knows and whose owner was silent when it started: they are
+    /// taken up where the client is, once the owner speaks.
+    pub(super) resolving: Vec<ConversationId>,
     /// News of the list that came before the answer to `session.start`; none after it.
     pub(super) early: Option<Vec<News>>,
     used: u32,
@@ -45,7 +48,13 @@ impl Sessions {
         self.used = self.used.wrapping_add(1);
         let (device, used) = (peer.device, self.used);
         let early = Some(Vec::new());
-        let index = self.slab.insert(Local { peer, conversations: Vec::new(), early, used });
+        let index = self.slab.insert(Local {
+            peer,
+            conversations: Vec::new(),
+            resolving: Vec::new(),
+            early,
+            used,
+        });
         // More than four billion sessions don't fit into a process.
         let key = Key { index: u32::try_from(index).unwrap_or(u32::MAX), used };
         let keys = self.devices.entry(device).or_default();

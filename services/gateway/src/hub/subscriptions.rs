@@ -56,6 +56,32 @@ impl Hub {
         }
     }
 
+    /// The session takes up this conversation where the client is, as soon as its owner speaks.
+    /// Until then no news make it look like one that just appeared.
+    pub(crate) fn resolving(&self, key: Key, conversation: ConversationId) {
+        if let Some(local) = self.state.borrow_mut().sessions.get_mut(key) {
+            local.resolving.push(conversation);
+        }
+    }
+
+    /// The owner spoke, or the session is over.
+    pub(crate) fn resolved(&self, key: Key, conversation: ConversationId) {
+        if let Some(local) = self.state.borrow_mut().sessions.get_mut(key) {
+            local.resolving.retain(|id| *id != conversation);
+            local.resolving.shrink_to_fit();
+        }
+    }
+
+    /// Does the session follow the conversation, or will it without being told of it?
+    pub(crate) fn knows(&self, key: Key, conversation: ConversationId) -> bool {
+        let resolving = {
+            let state = self.state.borrow();
+            let local = state.sessions.get(key);
+            local.is_some_and(|local| local.resolving.contains(&conversation))
+        };
+        resolving || self.is_subscribed(key, conversation)
+    }
+
     /// Listens to the user's inbox.
     pub fn watch_inbox(&self, key: Key, inbox: ConversationId) {
         let Some(peer) = self.peer(key) else { return };
@@ -101,8 +127,12 @@ impl Hub {
     }
 
     /// What the owner confirmed to this session and this thread has given out: the first sequence
-    /// it may see, and the head. None where the thread lags behind the session's joining.
+    /// it may see, and the head. None where the thread lags behind the session's joining, or the
+    /// owner can't be reached now (soundness S4).
     pub fn access(&self, key: Key, conversation: ConversationId) -> Option<(Seq, Seq)> {
+        if !self.reaches(conversation) {
+            return None;
+        }
         let state = self.state.borrow();
         let feed = state.feeds.get(&conversation)?;
         let (from, head) = (feed.place(key)?.from, feed.head()?);
@@ -275,7 +305,7 @@ impl Hub {
         let rows = self.store.memberships(peer.tenant, peer.user, None, most).await;
         drop(permit);
         for row in rows.unwrap_or_default() {
-            if !self.is_subscribed(key, row.conversation) {
+            if !self.knows(key, row.conversation) {
                 let (conversation, cause) = (row.conversation, row.cause);
                 self.news(key, News { conversation, cause, present: true });
             }

@@ -122,7 +122,7 @@ async fn may_append(open: &Rc<Open>, conversation: ConversationId) -> Reply<()> 
     let hub = &open.gateway.hub;
     match hub.subscribe(live.key, conversation).await {
         Ok(Some(entry)) => {
-            if !hub.is_subscribed(live.key, conversation) {
+            if !hub.knows(live.key, conversation) {
                 hub.introduce(live.key, &live.peer, conversation, &entry);
             }
             Ok(())

@@ -63,7 +63,7 @@ pub async fn list(open: Rc<Open>, params: ConversationList) -> Reply<Conversatio
         match entry {
             Ok(Some(entry)) => {
                 conversations.push(ConversationEntry::new(conversation, Some(&entry), false));
-                if !open.gateway.hub.is_subscribed(key, conversation) {
+                if !open.gateway.hub.knows(key, conversation) {
                     open.gateway.hub.follow(key, conversation, entry.from, entry.head);
                 }
             }

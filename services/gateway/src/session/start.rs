@@ -72,8 +72,14 @@ async fn resolve_later(
     conversation: ConversationId,
     cursor: Option<Seq>,
 ) {
-    let Some(entry) = hub.entry_patiently(key, conversation).await else { return };
+    hub.resolving(key, conversation);
+    let entry = hub.entry_patiently(key, conversation).await;
+    hub.resolved(key, conversation);
     let Some(peer) = hub.peer(key) else { return };
+    let Some(entry) = entry else {
+        // It was in the list, and is not any more.
+        return hub.tell_change(&peer, conversation, Change::Removed, None);
+    };
     let taken = take_up(&entry, cursor, hub.config.catch_up_events_max);
     hub.tell_change(&peer, conversation, Change::Changed, Some(&entry));
     hub.follow(key, conversation, entry.from, taken.at);

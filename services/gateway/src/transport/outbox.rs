@@ -253,10 +253,6 @@ impl Outbox {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.queued.get() == 0
-    }
-
     /// Notes once that what is queued fell to the level the session asked for.
     pub(super) fn note_drained(&self) -> bool {
         let hit = self.low_mark.get().is_some_and(|mark| self.queued.get() <= mark);

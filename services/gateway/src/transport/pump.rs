@@ -49,13 +49,18 @@ where
     }
 
     fn turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut all_out = true;
         for repeated in [false, true] {
             self.poll_actor(context);
             if self.outbox.reset.get() || self.outbox.is_overfull() {
                 return self.reset();
             }
-            if self.outbox.gone.get() || self.flush(context).is_err() {
+            if self.outbox.gone.get() {
                 return Poll::Ready(());
+            }
+            match self.flush(context) {
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                out => all_out = out.is_ready(),
             }
             // What the actor asked for, or waits to hear, may concern what was polled before.
             if !(self.outbox.note_drained() | self.outbox.take_again()) {
@@ -66,7 +71,7 @@ where
                 context.waker().wake_by_ref();
             }
         }
-        if self.outbox.is_closing() { self.finish(context) } else { Poll::Pending }
+        if self.outbox.is_closing() { self.finish(all_out, context) } else { Poll::Pending }
     }
 
     /// Runs the actor. What it wrote with its context's own methods is queued behind its frames.
@@ -84,8 +89,8 @@ where
         }
     }
 
-    /// Writes until the queue is empty or the socket takes no more.
-    fn flush(&self, context: &mut Context<'_>) -> io::Result<()> {
+    /// Writes until the kernel has everything, or takes no more.
+    fn flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let io = &mut *self.io.borrow_mut();
         loop {
             let written = self.outbox.with_head(|slices| match slices {
@@ -93,8 +98,12 @@ where
                 many => Pin::new(&mut *io).poll_write_vectored(context, many),
             });
             match written {
-                None | Some(Poll::Pending) => return Ok(()),
-                Some(Poll::Ready(Ok(0))) => return Err(io::ErrorKind::WriteZero.into()),
+                // TLS may hold a record that the socket did not take; a plain socket has no more.
+                None => return Pin::new(io).poll_flush(context),
+                Some(Poll::Pending) => return Poll::Pending,
+                Some(Poll::Ready(Ok(0))) => {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
                 Some(Poll::Ready(taken)) => self.outbox.consume(taken?),
             }
         }
@@ -102,14 +111,14 @@ where
 
     /// After a close frame is queued: flush it, send FIN, read to the peer's end; all of it within
     /// `close_timeout`.
-    fn finish(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn finish(&mut self, all_out: bool, context: &mut Context<'_>) -> Poll<()> {
         let timeout = self.outbox.settings.limits.close_timeout;
         let closing = self.closing.get_or_insert_with(|| {
             let deadline = Box::pin(tokio::time::sleep(timeout));
             Box::new(Closing { deadline, shut: false, discarded: 0 })
         });
         let late = closing.deadline.as_mut().poll(context).is_ready();
-        if !self.outbox.is_empty() {
+        if !all_out {
             return if late { self.reset() } else { Poll::Pending };
         }
         if late {

@@ -1,7 +1,7 @@
 //! The stream under a session, and the options every accepted socket gets.
 //!
-//! Generic so that TLS can come in between: a TLS stream implements [`Socket`] by asking the TCP
-//! stream below it.
+//! Generic, so that a plain session pays nothing for those with TLS: a TLS stream implements
+//! [`Socket`] by asking the TCP stream below it.
 
 use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
@@ -10,6 +10,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
+use tokio_rustls::server::TlsStream;
 
 /// A byte stream that can be torn down at once.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
@@ -23,6 +24,12 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
 impl Socket for TcpStream {
     fn prepare_reset(&self) -> io::Result<()> {
         SockRef::from(self).set_linger(Some(Duration::ZERO))
+    }
+}
+
+impl<Io: Socket> Socket for TlsStream<Io> {
+    fn prepare_reset(&self) -> io::Result<()> {
+        self.get_ref().0.prepare_reset()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[test]
-fn a_session_lives_on_and_resets_a_client_that_does_not_read() {
+pub fn a_session_lives_on_and_resets_a_client_that_does_not_read() {
     let server = start();
     let mut client = Client::open_narrow(server.address);
     client.text("!flood 524288");
@@ -28,7 +28,7 @@ fn a_session_lives_on_and_resets_a_client_that_does_not_read() {
 }
 
 #[test]
-fn the_hard_bound_resets_without_the_session() {
+pub fn the_hard_bound_resets_without_the_session() {
     let limits = Limits { queued_bytes_max: 256 * 1024, ..Limits::default() };
     let server = start_with(ServerConfig { limits, ..config() });
     let mut client = Client::open_narrow(server.address);
@@ -40,7 +40,7 @@ fn the_hard_bound_resets_without_the_session() {
 }
 
 #[test]
-fn a_close_that_can_not_be_flushed_is_a_reset_in_two_seconds() {
+pub fn a_close_that_can_not_be_flushed_is_a_reset_in_two_seconds() {
     let server = start();
     let mut client = Client::open_narrow(server.address);
     client.text("!fill 500");
@@ -51,7 +51,7 @@ fn a_close_that_can_not_be_flushed_is_a_reset_in_two_seconds() {
     let before = clock.elapsed_ns();
     let mut error = None;
     server.until("the reset", |_| {
-        error = std::io::Write::write_all(&mut client.socket, &frame(true, TEXT, b"x")).err();
+        error = std::io::Write::write_all(client.wire.socket(), &frame(true, TEXT, b"x")).err();
         error.is_some()
     });
     assert_eq!(error.unwrap().kind(), std::io::ErrorKind::ConnectionReset);
@@ -59,7 +59,7 @@ fn a_close_that_can_not_be_flushed_is_a_reset_in_two_seconds() {
 }
 
 #[test]
-fn the_kernel_cuts_a_client_that_never_reads() {
+pub fn the_kernel_cuts_a_client_that_never_reads() {
     let user_timeout = std::time::Duration::from_secs(1);
     let socket = SocketOptions { user_timeout, ..SocketOptions::default() };
     let server = start_with(ServerConfig { socket, ..config() });
@@ -70,7 +70,7 @@ fn the_kernel_cuts_a_client_that_never_reads() {
 }
 
 #[test]
-fn a_slow_client_gets_everything_in_order_and_the_session_learns_of_it() {
+pub fn a_slow_client_gets_everything_in_order_and_the_session_learns_of_it() {
     let server = start();
     let mut client = Client::open_narrow(server.address);
     client.text("!fill 500");
@@ -83,7 +83,7 @@ fn a_slow_client_gets_everything_in_order_and_the_session_learns_of_it() {
 }
 
 #[test]
-fn a_ping_flood_is_a_breach() {
+pub fn a_ping_flood_is_a_breach() {
     let server = start();
     let mut client = Client::open(server.address);
     client.raw(&frame(true, PING, b"flood").repeat(1000));
@@ -95,7 +95,7 @@ fn a_ping_flood_is_a_breach() {
 }
 
 #[test]
-fn pongs_do_not_pile_up() {
+pub fn pongs_do_not_pile_up() {
     let limits = Limits { control_frames_per_second_max: u32::MAX, ..Limits::default() };
     let server = start_with(ServerConfig { limits, ..config() });
     let mut client = Client::open_narrow(server.address);
@@ -123,7 +123,7 @@ fn pongs_do_not_pile_up() {
 }
 
 #[test]
-fn a_paused_session_reads_nothing_until_it_resumes() {
+pub fn a_paused_session_reads_nothing_until_it_resumes() {
     let server = start();
     let mut client = Client::open(server.address);
     client.raw(&[frame(true, TEXT, b"!pause 50"), frame(true, TEXT, b"later")].concat());

@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[test]
-fn fragments_join_in_order_with_pings_between() {
+pub fn fragments_join_in_order_with_pings_between() {
     let server = start();
     let mut client = Client::open(server.address);
     for opcode in [TEXT, BINARY] {
@@ -24,7 +24,7 @@ fn fragments_join_in_order_with_pings_between() {
 }
 
 #[test]
-fn a_character_may_be_cut_anywhere() {
+pub fn a_character_may_be_cut_anywhere() {
     let server = start();
     let mut client = Client::open(server.address);
     let text = "κόσμε 👋🏽 नमस्ते";
@@ -37,7 +37,7 @@ fn a_character_may_be_cut_anywhere() {
 }
 
 #[test]
-fn bad_text_ends_at_the_fragment_that_breaks_it() {
+pub fn bad_text_ends_at_the_fragment_that_breaks_it() {
     let server = start();
     let mut client = Client::open(server.address);
     client.frame(false, TEXT, b"\xf4");
@@ -51,7 +51,7 @@ fn bad_text_ends_at_the_fragment_that_breaks_it() {
 }
 
 #[test]
-fn endless_empty_fragments_end_soon() {
+pub fn endless_empty_fragments_end_soon() {
     let server = start();
     let mut client = Client::open(server.address);
     client.frame(false, TEXT, b"");
@@ -60,7 +60,7 @@ fn endless_empty_fragments_end_soon() {
 }
 
 #[test]
-fn endless_small_fragments_end_soon() {
+pub fn endless_small_fragments_end_soon() {
     let server = start();
     let mut client = Client::open(server.address);
     client.frame(false, BINARY, b"x");
@@ -69,7 +69,7 @@ fn endless_small_fragments_end_soon() {
 }
 
 #[test]
-fn a_message_has_no_more_room_than_a_frame() {
+pub fn a_message_has_no_more_room_than_a_frame() {
     let server = start();
     let mut client = Client::open(server.address);
     let fragment = [b'x'; 16 * 1024];

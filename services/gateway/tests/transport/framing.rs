@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[test]
-fn messages_of_every_length_come_back() {
+pub fn messages_of_every_length_come_back() {
     let server = start();
     let mut client = Client::open(server.address);
     for length in [0, 1, 125, 126, 65_535, 65_536] {
@@ -19,7 +19,7 @@ fn messages_of_every_length_come_back() {
 }
 
 #[test]
-fn a_frame_may_come_byte_by_byte_and_many_in_one_packet() {
+pub fn a_frame_may_come_byte_by_byte_and_many_in_one_packet() {
     let server = start();
     let mut client = Client::open(server.address);
     for byte in frame(true, TEXT, "µ@ß".as_bytes()) {
@@ -35,7 +35,7 @@ fn a_frame_may_come_byte_by_byte_and_many_in_one_packet() {
 }
 
 #[test]
-fn pings_are_answered_with_their_payload() {
+pub fn pings_are_answered_with_their_payload() {
     let server = start();
     let mut client = Client::open(server.address);
     for payload in [&b""[..], b"hello", &[0xff; 125]] {
@@ -49,7 +49,7 @@ fn pings_are_answered_with_their_payload() {
 }
 
 #[test]
-fn breaches_close_with_their_code() {
+pub fn breaches_close_with_their_code() {
     let server = start();
     let mut unmasked = vec![0x81, 3];
     unmasked.extend(b"abc");
@@ -88,7 +88,7 @@ fn breaches_close_with_their_code() {
 }
 
 #[test]
-fn an_oversize_frame_ends_at_its_header() {
+pub fn an_oversize_frame_ends_at_its_header() {
     let server = start();
     for length in [65_537, 1 << 30, i64::MAX as u64] {
         let mut client = Client::open(server.address);

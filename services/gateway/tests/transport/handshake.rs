@@ -27,7 +27,7 @@ fn refused(server: &Fixture, request: &str, status: u16, code: &str) -> String {
 }
 
 #[test]
-fn every_refusal_has_its_status() {
+pub fn every_refusal_has_its_status() {
     let server = start();
     let path = HANDSHAKE.replace("/v1/ws", "/v1/wss") + "\r\n";
     refused(&server, &path, 404, "not_found");
@@ -57,7 +57,7 @@ fn every_refusal_has_its_status() {
 }
 
 #[test]
-fn good_upgrades_pass() {
+pub fn good_upgrades_pass() {
     let server = start();
     for request in [
         changed("authorization", "bearer  good"),
@@ -75,7 +75,7 @@ fn good_upgrades_pass() {
 }
 
 #[test]
-fn listed_origins_are_the_only_ones() {
+pub fn listed_origins_are_the_only_ones() {
     let origins = vec!["https://chat.test".to_owned()];
     let server = start_with(harkara_gateway::http::ServerConfig { origins, ..config() });
     refused(&server, &changed("origin", "http://localhost:3000"), 403, "forbidden");
@@ -85,7 +85,7 @@ fn listed_origins_are_the_only_ones() {
 }
 
 #[test]
-fn rest_answers_beside_it() {
+pub fn rest_answers_beside_it() {
     let server = start();
     let plain = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     refused(&server, &plain("/v1/ws"), 400, "bad_handshake");
@@ -95,7 +95,7 @@ fn rest_answers_beside_it() {
 }
 
 #[test]
-fn a_first_frame_may_ride_with_the_handshake() {
+pub fn a_first_frame_may_ride_with_the_handshake() {
     let server = start();
     let mut client = Client::bare(server.address);
     let mut packet = format!("{HANDSHAKE}\r\n").into_bytes();
@@ -109,7 +109,7 @@ fn a_first_frame_may_ride_with_the_handshake() {
 }
 
 #[test]
-fn a_slow_handshake_is_closed_in_time() {
+pub fn a_slow_handshake_is_closed_in_time() {
     let handshake_timeout = Duration::from_millis(300);
     let server = start_with(harkara_gateway::http::ServerConfig { handshake_timeout, ..config() });
     let clock = harkara_service_runtime::clock::SystemClock::shared();
@@ -124,7 +124,7 @@ fn a_slow_handshake_is_closed_in_time() {
 }
 
 #[test]
-fn over_the_limit_there_is_503_until_somebody_leaves() {
+pub fn over_the_limit_there_is_503_until_somebody_leaves() {
     let server = start_with(harkara_gateway::http::ServerConfig { sessions_max: 1, ..config() });
     let mut first = Client::open(server.address);
     let request = format!("{HANDSHAKE}\r\n");

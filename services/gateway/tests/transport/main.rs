@@ -1,6 +1,6 @@
 //! The client port through real sockets: handshake, frames, fragments, closing and flow control,
 //! against a session that echoes. `server` is the server under test, `client` a client that can
-//! break every rule.
+//! break every rule; `over_tls` runs everything once more over TLS.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,5 +14,10 @@ mod flow;
 mod fragments;
 mod framing;
 mod handshake;
+mod log;
+mod over_tls;
+mod proxy;
 mod server;
 mod stopping;
+mod tls;
+mod tls_files;

@@ -25,6 +25,8 @@ use harkara_service_runtime::clock::SystemClock;
 use secrecy::ExposeSecret as _;
 use tokio::sync::oneshot;
 
+use crate::tls_files;
+
 /// What tests see of the sessions.
 #[derive(Default)]
 pub struct Probe {
@@ -52,9 +54,10 @@ pub struct Fixture {
     thread: Option<JoinHandle<()>>,
 }
 
-/// One worker, defaults otherwise.
+/// One worker, defaults otherwise; with TLS where the test wants it.
 pub fn config() -> ServerConfig {
-    ServerConfig { workers: NonZeroUsize::MIN, ..ServerConfig::default() }
+    let tls = tls_files::is_on().then(tls_files::server);
+    ServerConfig { workers: NonZeroUsize::MIN, tls, ..ServerConfig::default() }
 }
 
 pub fn start() -> Fixture {
@@ -147,8 +150,10 @@ impl Sessions for Echoes {
     }
 
     fn start(&self, upgrade: Upgrade, grant: Rc<str>, socket: SocketHandle) -> Echo {
-        assert!(upgrade.peer.ip().is_loopback());
-        self.probe.note(format!("start {grant}"));
+        match upgrade.peer {
+            near if near.ip().is_loopback() => self.probe.note(format!("start {grant}")),
+            far => self.probe.note(format!("start {grant} from {far}")),
+        }
         Echo { probe: Arc::clone(&self.probe), socket, limit: usize::MAX }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[test]
-fn a_drain_refuses_the_new_and_waits_for_the_old() {
+pub fn a_drain_refuses_the_new_and_waits_for_the_old() {
     let mut server = start();
     let mut client = Client::open(server.address);
     client.text("x");
@@ -24,7 +24,7 @@ fn a_drain_refuses_the_new_and_waits_for_the_old() {
 }
 
 #[test]
-fn stopping_ends_sessions_that_stayed() {
+pub fn stopping_ends_sessions_that_stayed() {
     let server = start();
     let mut client = Client::open(server.address);
     let (address, probe) = (server.address, std::sync::Arc::clone(&server.probe));

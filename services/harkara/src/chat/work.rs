@@ -4,7 +4,7 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use harkara_client::{
-    CallError, Client, ConversationEntry, ConversationId, DevTokenError, Page, Range, Seq,
+    CallError, Client, ConversationEntry, ConversationId, DevTokenError, Page, Range, Seq, Tls,
     UserEntry, UserId, WireRole, dev_token,
 };
 
@@ -112,6 +112,8 @@ pub fn open(client: Client, id: ConversationId, me: Option<UserId>, events: u32)
 pub struct Directory {
     /// The server's URL.
     pub url: String,
+    /// Whose servers are believed, for `wss://`.
+    pub tls: Option<Tls>,
     /// The server gives out development users: a name nobody has used yet stands for one too.
     pub development: bool,
 }
@@ -129,7 +131,7 @@ impl Directory {
         if !self.development {
             return Err(nobody());
         }
-        match dev_token(&self.url, name, None).await {
+        match dev_token(&self.url, self.tls.as_ref(), name, None).await {
             Ok(made) => Ok((made.user, name.to_owned())),
             Err(DevTokenError::Refused { .. }) => Err(nobody()),
             Err(error) => Err(format!("{name:?} can't be looked up: {error}")),

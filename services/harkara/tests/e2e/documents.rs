@@ -82,7 +82,7 @@ fn every_marked_block_is_tested_here() {
     let known =
         ["chat-asha", "chat-bilal", "javascript", "run", "test", "verify-chain", "websocat"];
     assert_eq!(names, known);
-    assert_eq!(block("test").trim(), "cargo test --workspace", "which runs this");
+    assert_eq!(block("test").trim(), "cargo test --workspace --all-features", "which runs this");
 }
 
 #[test]

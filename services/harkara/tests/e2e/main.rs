@@ -17,6 +17,9 @@ mod durability;
 mod frames;
 mod lifecycle;
 mod members;
+mod moving;
+#[cfg(feature = "cluster")]
+mod moving_up;
 mod races;
 mod requests;
 mod resume;
@@ -25,4 +28,5 @@ mod slow;
 mod support;
 mod telemetry;
 mod terminal;
+mod tls;
 mod upgrade;

@@ -9,10 +9,10 @@ use crate::support::{
 };
 
 /// A terminal that is typed into.
-struct Terminal(Process);
+pub struct Terminal(pub Process);
 
 impl Terminal {
-    fn start(home: &Path, url: &str, args: &[&str]) -> Self {
+    pub fn start(home: &Path, url: &str, args: &[&str]) -> Self {
         let mut launch = Launch::bare(home).stdin_piped().arg("chat");
         for arg in args {
             launch = launch.arg(arg);
@@ -20,12 +20,12 @@ impl Terminal {
         Self(launch.arg("--url").arg(url).arg("--state-dir").arg(home.join("state")).spawn())
     }
 
-    fn types(&mut self, line: &str) {
+    pub fn types(&mut self, line: &str) {
         let input = self.0.child.stdin.as_mut().expect("piped");
         writeln!(input, "{line}").unwrap();
     }
 
-    fn sees(&self, what: &str) {
+    pub fn sees(&self, what: &str) {
         until(&format!("{what:?} on the screen:\n{}", self.0.out()), || {
             self.0.out().contains(what).then_some(())
         });

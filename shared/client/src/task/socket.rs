@@ -8,9 +8,9 @@ use futures_util::{
 };
 use harkara_protocol::json::SUBPROTOCOL;
 use http::HeaderValue;
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    WebSocketStream, client_async_with_config,
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
@@ -21,12 +21,13 @@ use tokio_tungstenite::{
 
 use crate::{
     address::Address,
-    devtoken::{DevTokenError, dev_token},
+    devtoken::{self, DevTokenError},
     options::TokenSource,
     session::Failure,
+    tls::{self, Stream},
 };
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<Box<dyn Stream>>;
 
 /// Frames on their way to the socket; what doesn't fit waits with the task.
 const WRITER_QUEUE: usize = 16;
@@ -75,7 +76,7 @@ async fn fetch(address: &Address, source: &TokenSource) -> Result<String, Failur
         TokenSource::Fixed(token) => Ok(token.clone()),
         TokenSource::Ask(ask) => ask().await.map_err(|text| failed(text, false)),
         TokenSource::Dev { user, device } => {
-            match dev_token(&address.url, user, device.as_deref()).await {
+            match devtoken::ask(address, user, device.as_deref()).await {
                 Ok(made) => Ok(made.token),
                 Err(DevTokenError::Io(e)) => Err(Failure::Network(e.to_string())),
                 Err(e) => {
@@ -107,7 +108,9 @@ async fn open(address: &Address, token: &str) -> Result<Connection, Failure> {
         .max_message_size(Some(FRAME_BYTES_MAX))
         .max_frame_size(Some(FRAME_BYTES_MAX));
     let request = request(address, token)?;
-    match connect_async_with_config(request, Some(config), true).await {
+    let stream = tls::connect(address).await;
+    let stream = stream.map_err(|error| Failure::Network(error.to_string()))?;
+    match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(Connection::new(socket)),
         Err(tungstenite::Error::Http(response)) => {
             let seconds = response.headers().get(http::header::RETRY_AFTER);

@@ -183,7 +183,7 @@ async fn a_refused_token_stops_the_client_and_everybody_learns() {
 #[tokio::test]
 async fn requests_wait_for_the_connection_and_have_typed_results() {
     let server = Server::start(Chaos { seed: 3, frames_max: 12 }).await;
-    let bilal = dev_token(&server.url(), "bilal", None).await.unwrap();
+    let bilal = dev_token(&server.url(), None, "bilal", None).await.unwrap();
     assert_eq!(bilal.user, UserId::development("bilal"));
     let (client, _updates) = Client::connect(options(&server, "asha"));
     let direct = client.create_direct(bilal.user).await.unwrap();

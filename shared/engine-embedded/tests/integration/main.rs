@@ -8,4 +8,5 @@ mod damage;
 mod directories;
 mod disk;
 mod retention;
+mod scan;
 mod support;

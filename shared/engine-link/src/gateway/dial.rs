@@ -11,19 +11,16 @@ use harkara_protocol::link::{self, Frame};
 use harkara_service_runtime::entropy::SharedEntropy;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::TcpStream,
     time,
 };
 
 use super::{GatewayEnd, route::Peer};
 use crate::{
     frames::{self, Ended, Frames},
-    options::GREETING_BYTES_MAX,
+    options::{GREETING_BYTES_MAX, Options},
     outbox::Outbox,
-    wire,
+    tls, wire,
 };
 
 /// A connection that is up.
@@ -62,6 +59,10 @@ pub async fn dial(end: Arc<GatewayEnd>, peer: Arc<Peer>, entropy: SharedEntropy)
             tracing::info!(worker = peer.address, "link closed");
             return;
         }
+        end.stats.reconnect();
+        if !was_up && ended.is_refusal() {
+            end.stats.refused();
+        }
         failures = if was_up { 0 } else { failures + 1 };
         let pause = pause(&end, failures, &entropy);
         tracing::warn!(worker = peer.address, reason = %ended, ?pause, "no link to a worker");
@@ -89,32 +90,61 @@ fn pause(end: &GatewayEnd, failures: u32, entropy: &SharedEntropy) -> Duration {
 async fn once(end: &Arc<GatewayEnd>, peer: &Peer, number: u64) -> (Ended, bool) {
     let connected = tokio::select! {
         () = peer.stop.cancelled() => Err(Ended::Here),
-        connected = connect(end, peer) => connected,
+        connected = connect(&peer.address, &end.options) => connected,
     };
-    let (frames, writer, window) = match connected {
-        Ok(connected) => connected,
+    let stream = match connected {
+        Ok(stream) => stream,
+        Err(ended) => return (ended, false),
+    };
+    let Some(link_tls) = &end.options.tls else {
+        let (reader, writer) = stream.into_split();
+        return speak(end, peer, number, reader, writer).await;
+    };
+    let connected = tokio::select! {
+        () = peer.stop.cancelled() => Err(Ended::Here),
+        connected = tls::connect(link_tls, stream, &peer.address, &end.options) => connected,
+    };
+    match connected {
+        Ok(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            speak(end, peer, number, reader, writer).await
+        }
+        Err(ended) => (ended, false),
+    }
+}
+
+/// A name is looked up each time: a worker that was started again may have another address.
+async fn connect(address: &str, options: &Options) -> Result<TcpStream, Ended> {
+    let stream = time::timeout(options.silence, TcpStream::connect(address)).await;
+    let stream = stream.map_err(|_| Ended::Silent(options.silence))??;
+    frames::prepare(&stream)?;
+    Ok(stream)
+}
+
+/// Greets, and takes what the worker says until the connection ends.
+async fn speak<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    end: &Arc<GatewayEnd>,
+    peer: &Peer,
+    number: u64,
+    reader: R,
+    writer: W,
+) -> (Ended, bool) {
+    let greeted = tokio::select! {
+        () = peer.stop.cancelled() => Err(Ended::Here),
+        greeted = greet(end, reader, writer) => greeted,
+    };
+    let (frames, writer, window) = match greeted {
+        Ok(greeted) => greeted,
         Err(ended) => return (ended, false),
     };
     let (bytes, stop) = (end.options.worker_bytes, peer.stop.child_token());
-    let outbox = Outbox::new(bytes, bytes, stop);
+    let outbox = Outbox::new(bytes, bytes, stop, Arc::clone(&end.stats));
     let live = Arc::new(Live::new(number, outbox, window));
     tracing::info!(worker = peer.address, "link up");
     end.connected(peer, &live);
     let up = Up { end, peer, live };
     let take = |frame, _: usize, rest: &[u8]| take(end, &up.live, frame, rest);
     (frames::drive(frames, writer, &up.live.outbox, &end.options, take).await, true)
-}
-
-async fn connect(
-    end: &GatewayEnd,
-    peer: &Peer,
-) -> Result<(Frames<OwnedReadHalf>, OwnedWriteHalf, u64), Ended> {
-    let options = &end.options;
-    let stream = time::timeout(options.silence, TcpStream::connect(&peer.address)).await;
-    let stream = stream.map_err(|_| Ended::Silent(options.silence))??;
-    frames::prepare(&stream)?;
-    let (reader, writer) = stream.into_split();
-    greet(end, reader, writer).await
 }
 
 /// Ends with the connection, however that ends.

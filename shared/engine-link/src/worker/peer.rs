@@ -13,6 +13,7 @@ use crate::{
     frames::{self, Ended, Frames, Number},
     options::{GREETING_BYTES_MAX, LANE_BITS},
     outbox::Outbox,
+    tls,
 };
 
 /// A gateway process that is connected.
@@ -27,20 +28,46 @@ pub async fn serve(end: Arc<WorkerEnd>, stream: TcpStream, from: SocketAddr) {
         tracing::warn!(%from, %error, "no link taken: the socket is of no use");
         return;
     }
-    let (reader, writer) = stream.into_split();
-    let stop = end.stop.clone();
+    let Some(link_tls) = &end.options.tls else {
+        let (reader, writer) = stream.into_split();
+        return speak(&end, reader, writer, from).await;
+    };
+    let accepted = tokio::select! {
+        () = end.stop.cancelled() => return,
+        accepted = tls::accept(link_tls, stream, &end.options) => accepted,
+    };
+    match accepted {
+        Ok(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            speak(&end, reader, writer, from).await;
+        }
+        Err(reason) => refused(&end, from, &reason),
+    }
+}
+
+fn refused(end: &WorkerEnd, from: SocketAddr, reason: &Ended) {
+    end.stats.refused();
+    tracing::warn!(%from, %reason, "no link taken");
+}
+
+async fn speak<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    end: &Arc<WorkerEnd>,
+    reader: R,
+    writer: W,
+    from: SocketAddr,
+) {
     let greeted = tokio::select! {
-        () = stop.cancelled() => return,
-        greeted = greet(&end, reader, writer) => greeted,
+        () = end.stop.cancelled() => return,
+        greeted = greet(end, reader, writer) => greeted,
     };
     match greeted {
         Ok((frames, writer, number)) => {
             let shown = Number(number);
             tracing::info!(%from, gateway = %shown, "link up");
-            let reason = connected(&end, frames, writer, number).await;
+            let reason = connected(end, frames, writer, number).await;
             tracing::warn!(%from, gateway = %shown, %reason, "link down");
         }
-        Err(reason) => tracing::warn!(%from, %reason, "no link taken"),
+        Err(reason) => refused(end, from, &reason),
     }
 }
 
@@ -91,7 +118,8 @@ async fn connected<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 ) -> Ended {
     let options = &end.options;
     let stop = end.stop.child_token();
-    let outbox = Outbox::new(options.gateway_bytes, options.endpoint_bytes, stop);
+    let outbox =
+        Outbox::new(options.gateway_bytes, options.endpoint_bytes, stop, Arc::clone(&end.stats));
     let gateway = Arc::new(Gateway { number, outbox });
     end.connected(&gateway);
     let up = Up { end, gateway: Arc::clone(&gateway) };

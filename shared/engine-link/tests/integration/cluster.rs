@@ -111,6 +111,10 @@ async fn a_gateway_that_does_not_read_delays_nobody_and_learns_what_it_lost() {
         assert_eq!(reads.epoch().await, epoch, "the other one does not stand in the way");
     }
     assert!(!reads.link.take_lost(), "it lost nothing");
+    let counts = link.counts();
+    assert!((1..=500).contains(&counts.dropped), "{counts:?}");
+    assert!(counts.frames_out >= 500 && counts.gateways == 2, "{counts:?}");
+    assert!(fast.counts().frames_in >= 500 && fast.counts().workers == 1);
 
     proxy.set(Wire::Whole);
     eventually("the loss must be told", || sleeps.link.take_lost()).await;

@@ -54,7 +54,7 @@ impl Link for Patient {
     }
 }
 
-struct Factory(Options);
+pub struct Factory(pub Options);
 
 #[async_trait]
 impl LinkFactory for Factory {

@@ -3,8 +3,10 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "tests report so")]
 
 mod bad_ends;
+mod certificates;
 mod cluster;
 mod conformance;
 mod cuts;
 mod proxy;
 mod support;
+mod tls;

@@ -53,8 +53,12 @@ impl Owned {
     }
 
     pub fn claim(&self, partition: u16, epoch: u64, address: SocketAddr) {
+        self.claim_with(partition, epoch, &address.to_string());
+    }
+
+    pub fn claim_with(&self, partition: u16, epoch: u64, address: &str) {
         self.0.send_modify(|owners| {
-            let owner = Owner { epoch: Epoch(epoch), address: address.to_string() };
+            let owner = Owner { epoch: Epoch(epoch), address: address.to_owned() };
             owners[usize::from(partition)] = Some(owner);
         });
     }

@@ -66,7 +66,9 @@ fn is_secret(name: &str) -> bool {
 }
 
 fn plain(name: &str, value: &Value) -> Option<toml::Value> {
-    if is_secret(name) && !matches!(value, Value::Empty(..) | Value::Dict(..)) {
+    // An empty one is no secret, and must read back as none.
+    let nothing = matches!(value, Value::Empty(..) | Value::Dict(..)) || value.as_str() == Some("");
+    if is_secret(name) && !nothing {
         return Some(toml::Value::String(HIDDEN.to_owned()));
     }
     Some(match value {

@@ -135,3 +135,25 @@ fn slow_readers_hold_up_nobody_else() {
         eventually(|| slow.iter().all(|(_, client)| client.events().len() == 10)).await;
     });
 }
+
+/// A conversation whose owner was silent at the start is taken up where the client is, although
+/// its list is read again meanwhile: it did not just appear.
+#[test]
+fn what_a_session_waits_for_did_not_just_appear() {
+    on_a_thread(async {
+        let mut thread = Thread::new();
+        thread.run_hub();
+        for _ in 0..20 {
+            thread.message().await;
+        }
+        let (key, client) = thread.session(1);
+        thread.hub.resolving(key, ROOM);
+        Rc::clone(&thread.hub).appeared(key, ROOM, 1).await;
+        assert!(thread.hub.knows(key, ROOM) && !thread.hub.is_subscribed(key, ROOM));
+        thread.hub.resolved(key, ROOM);
+        thread.follow_after(key, 5).await;
+        eventually(|| client.events().len() == 15).await;
+        assert_eq!(client.events(), (6..=20).collect::<Vec<_>>(), "from its cursor on");
+        assert!(!client.heard("\"added\""), "it was told at the start");
+    });
+}

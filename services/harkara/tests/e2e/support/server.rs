@@ -99,6 +99,15 @@ impl Launch {
         let mut args: Vec<_> = self.0.get_args().map(ToOwned::to_owned).collect();
         let at = args.iter().position(|arg| arg == flag).expect("the flag");
         args[at + 1] = value.into();
+        self.with(args)
+    }
+
+    /// The same once more.
+    pub fn again(&self) -> Self {
+        self.with(self.0.get_args().map(ToOwned::to_owned).collect())
+    }
+
+    fn with(&self, args: Vec<std::ffi::OsString>) -> Self {
         let mut command = Command::new(self.0.get_program());
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(dir) = self.0.get_current_dir() {
@@ -155,15 +164,25 @@ impl Launch {
     }
 }
 
+/// Waits until a process has said this on standard output.
+#[cfg(feature = "cluster")]
+pub fn until_told(process: &Process, words: &str) {
+    until(words, || process.out().contains(words).then_some(()));
+}
+
 /// The two addresses, once both were told, in either form.
-fn listening(out: &str) -> Option<(SocketAddr, SocketAddr)> {
+pub fn listening(out: &str) -> Option<(SocketAddr, SocketAddr)> {
     let word = |before: &str, after: &[char]| {
         let (_, rest) = out.split_once(before)?;
         let (address, _) = rest.split_once(after)?;
         address.parse().ok()
     };
-    let text = word("listening clients=ws://", &['/']).zip(word("admin=http://", &['\n']));
-    text.or_else(|| word("\"clients\":\"ws://", &['/']).zip(word("\"admin\":\"http://", &['"'])))
+    let clients = |before: &str| {
+        let of = |scheme: &str| word(&format!("{before}{scheme}://"), &['/']);
+        of("ws").or_else(|| of("wss"))
+    };
+    let text = clients("listening clients=").zip(word("admin=http://", &['\n']));
+    text.or_else(|| clients("\"clients\":\"").zip(word("\"admin\":\"http://", &['"'])))
 }
 
 /// What a process writes, as far as it came.
