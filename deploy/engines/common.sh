@@ -207,7 +207,7 @@ down() {
   [ -f "$dir/settings" ] || return 0
   dir=$(cd -- "$dir" && pwd)
   for i in ${node//,/ }; do
-    if pid=$(alive "$dir/node$i"); then kill -"$signal" "$pid"; pids+=("$pid"); fi
+    if pid=$(alive "$dir/node$i"); then kill -"$signal" "$pid" || true; pids+=("$pid"); fi
   done
   case $signal in STOP | CONT) return ;; esac
   # One that is stopped gets its signal only when it goes on.
