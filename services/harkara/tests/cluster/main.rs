@@ -2,6 +2,9 @@
 //! workers as processes, over a real Kafka and a real Cassandra. Clients go to the gateways in turn,
 //! and what is killed is a gateway and a worker while the others go on.
 //!
+//! Of clusters only are `workers` (that freeze and leave), `engines` (that are away), `mistakes` (what
+//! does not belong together) and `costs` (what a message is made of).
+//!
 //! Not here, since they are about one process: `damage`, `moving` (its data directory), `lifecycle`
 //! (exit codes, locks, ports), `settings`, `telemetry`, `tls`, `documents`, `frames` and `upgrade`
 //! (what happens before an engine is asked).
@@ -20,10 +23,13 @@ pub const CLUSTERED: bool = true;
 mod again;
 #[path = "../e2e/chat.rs"]
 mod chat;
+mod costs;
 #[path = "../e2e/durability.rs"]
 mod durability;
+mod engines;
 #[path = "../e2e/members.rs"]
 mod members;
+mod mistakes;
 #[path = "../e2e/races.rs"]
 mod races;
 #[path = "../e2e/requests.rs"]
@@ -37,3 +43,4 @@ mod slow;
 mod support;
 #[path = "../e2e/terminal.rs"]
 mod terminal;
+mod workers;

@@ -121,8 +121,12 @@ async fn who_comes_back_sees_what_is_since_then() {
 async fn both_sessions_of_a_device_learn_the_outcome() {
     let home = Home::new();
     let server = home.start();
-    let mut one = Client::join(&server, "asha").await;
-    let mut two = Client::join(&server, "asha").await;
+    // Outcomes go where the request came from: of a cluster, to one gateway.
+    let token = server.token("asha");
+    let mut one = Client::open(server.clients, Some(&token)).await.unwrap();
+    let mut two = Client::open(server.clients, Some(&token)).await.unwrap();
+    one.start(json!({})).await.unwrap();
+    two.start(json!({})).await.unwrap();
     assert_eq!((&one.user, &one.device), (&two.user, &two.device));
     let group = one.create("group", None, &[]).await;
     two.told("conversation", &group).await;

@@ -76,6 +76,11 @@ impl Writer {
             }
             match client.frame().await {
                 Frame::Closed(_) => return false,
+                Frame::Json(frame) if frame["error"]["data"]["code"] == "unavailable" => {
+                    let pause = frame["error"]["data"]["retry_after_ms"].as_u64();
+                    tokio::time::sleep(Duration::from_millis(pause.expect("when"))).await;
+                    return false;
+                }
                 Frame::Json(frame) => self.took(&mut waiting, &frame),
             }
         }

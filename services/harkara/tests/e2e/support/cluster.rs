@@ -81,8 +81,16 @@ impl Site {
         if skipped("a cluster (it goes on as a standalone)") {
             return None;
         }
+        let nodes = Cassandra::shared().contact_points();
+        Some(Self::on(dir, Kafka::shared().bootstrap(), &nodes))
+    }
+
+    /// On these engines.
+    pub fn on(dir: &Path, brokers: &str, nodes: &[String]) -> Self {
         let (dir, made, parked) = (dir.to_owned(), false, None);
-        Some(Self(Arc::new(Mutex::new(State { dir, made, parked }))))
+        let site = Self(Arc::new(Mutex::new(State { dir, made, parked })));
+        std::fs::write(site.settings(), settings(brokers, nodes)).expect("written");
+        site
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -103,18 +111,30 @@ impl Site {
         Launch::bare(&self.dir()).arg(role).arg("--config").arg(self.settings())
     }
 
+    /// Changes the settings of what is started from now on.
+    pub fn change(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.settings()).expect("read");
+        assert!(text.contains(from), "{text}");
+        std::fs::write(self.settings(), text.replace(from, to)).expect("written");
+    }
+
+    /// The name of its topics and its keyspace.
+    pub fn name(&self) -> String {
+        let text = std::fs::read_to_string(self.settings()).expect("read");
+        let (_, rest) = text.split_once("keyspace = \"").expect("a keyspace");
+        rest.split('"').next().expect("its end").to_owned()
+    }
+
     /// Keeps what goes on without the first gateway.
     pub fn park(&self, rest: Rest) {
         self.lock().parked = Some(rest);
     }
 
-    /// Topics, tables and settings, once.
+    /// Topics and tables, once.
     pub fn make(&self) {
         if std::mem::replace(&mut self.lock().made, true) {
             return;
         }
-        let text = settings(Kafka::shared().bootstrap(), &Cassandra::shared().contact_points());
-        std::fs::write(self.settings(), text).expect("written");
         let (code, out, err) = self.role("migrate").run();
         assert_eq!(code, 0, "{out}{err}");
     }
@@ -162,14 +182,14 @@ impl Worker {
 }
 
 /// The settings of all processes of a cluster that no other test has.
-pub fn settings(brokers: &str, nodes: &[String]) -> String {
+fn settings(brokers: &str, nodes: &[String]) -> String {
     let name = format!("c{}", uuid().replace('-', ""));
     let brokers: Vec<&str> = brokers.split(',').collect();
     format!(
         "listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n\
          [kafka]\nbrokers = {brokers:?}\nprefix = {name:?}\npartitions = {PARTITIONS}\n\
          replication = 1\nmin_insync = 1\nsession_timeout = \"3s\"\nheartbeat = \"500ms\"\n\
-         drain = \"1s\"\n\
+         drain = \"1s\"\ndelivery_timeout = \"3s\"\n\
          [scylla]\nnodes = {nodes:?}\nkeyspace = {name:?}\nreplication = 1\n\
          [link]\nlisten = \"127.0.0.1:0\"\n"
     )

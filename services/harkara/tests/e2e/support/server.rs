@@ -40,6 +40,18 @@ impl Home {
         Self { dir, site }
     }
 
+    /// A home of a cluster on engines of its own.
+    pub fn on(brokers: &str, nodes: &[String]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = Some(Site::on(dir.path(), brokers, nodes));
+        Self { dir, site }
+    }
+
+    /// Its cluster.
+    pub fn site(&self) -> &Site {
+        self.site.as_ref().expect("a home of a cluster")
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
