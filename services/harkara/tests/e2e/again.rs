@@ -1,11 +1,12 @@
-//! What a restart must not change: what was asked before is known, marks stay, cursors hold.
+//! What a restart must not change: what was accepted is there, what was asked before is known,
+//! marks stay, cursors hold.
 
 use serde_json::{Value, json};
 
 use crate::support::{Client, Home, Server, chain, client::message, uuid};
 
 fn killed(mut server: Server, home: &Home) -> Server {
-    server.process.kill();
+    server.kill();
     drop(server);
     home.start()
 }
@@ -120,8 +121,12 @@ async fn who_comes_back_sees_what_is_since_then() {
 async fn both_sessions_of_a_device_learn_the_outcome() {
     let home = Home::new();
     let server = home.start();
-    let mut one = Client::join(&server, "asha").await;
-    let mut two = Client::join(&server, "asha").await;
+    // Outcomes go where the request came from: of a cluster, to one gateway.
+    let token = server.token("asha");
+    let mut one = Client::open(server.clients, Some(&token)).await.unwrap();
+    let mut two = Client::open(server.clients, Some(&token)).await.unwrap();
+    one.start(json!({})).await.unwrap();
+    two.start(json!({})).await.unwrap();
     assert_eq!((&one.user, &one.device), (&two.user, &two.device));
     let group = one.create("group", None, &[]).await;
     two.told("conversation", &group).await;
@@ -137,4 +142,48 @@ async fn both_sessions_of_a_device_learn_the_outcome() {
     for client in [&mut one, &mut two] {
         assert_eq!(client.told("rejected", &group).await["code"], "conflict");
     }
+}
+
+#[tokio::test]
+async fn asked_to_end_it_says_goodbye_and_keeps_what_it_accepted() {
+    let home = Home::new();
+    let mut server = home.start();
+    let mut asha = Client::join(&server, "asha").await;
+    let mut bilal = Client::join(&server, "bilal").await;
+    // Somebody who has not said yet who they are.
+    let mut nobody = Client::open(server.clients, None).await.unwrap();
+    let talk = asha.create("direct", None, &[&bilal.user.clone()]).await;
+    let (mut posted, mut accepted) = (Vec::new(), Vec::new());
+    for n in 0..200 {
+        let client_id = uuid();
+        let params = message(&talk, &client_id, &format!("line {n}"));
+        posted.push((asha.post("message.send", params).await, client_id));
+        if n == 100 {
+            asha.event(&talk, 2).await;
+            server.terminate();
+        }
+    }
+    assert_eq!(asha.closed().await, Some(1012));
+    assert_eq!(bilal.closed().await, Some(1012));
+    assert_eq!(nobody.closed().await, Some(1012));
+    for client in [&mut asha, &mut bilal] {
+        let goaway = client.inbox.iter().find(|n| n["method"] == "session.goaway");
+        let params = &goaway.expect("told before")["params"];
+        assert!(params["reconnect_after_ms"].as_u64().is_some_and(|ms| ms > 0), "{params}");
+        assert!(params["reason"].is_string());
+    }
+    for (id, client_id) in posted {
+        if asha.answered(id) == Some(Ok(json!({"accepted": true}))) {
+            accepted.push(client_id);
+        }
+    }
+    assert_eq!(server.wait(), 0, "{}", server.process.err());
+    assert!(!accepted.is_empty());
+
+    let server = home.start();
+    let mut asha = Client::join(&server, "asha").await;
+    let told = asha.history(&talk).await;
+    chain::check(&told);
+    let ids: Vec<_> = told[1..].iter().filter_map(|event| event["client_id"].as_str()).collect();
+    assert_eq!(ids[..accepted.len()], accepted);
 }

@@ -76,6 +76,11 @@ impl Writer {
             }
             match client.frame().await {
                 Frame::Closed(_) => return false,
+                Frame::Json(frame) if frame["error"]["data"]["code"] == "unavailable" => {
+                    let pause = frame["error"]["data"]["retry_after_ms"].as_u64();
+                    tokio::time::sleep(Duration::from_millis(pause.expect("when"))).await;
+                    return false;
+                }
                 Frame::Json(frame) => self.took(&mut waiting, &frame),
             }
         }
@@ -117,7 +122,7 @@ async fn a_killed_server_loses_nothing_and_doubles_nothing() {
     let mut writers = JoinSet::new();
     for name in NAMES {
         let token = server.token(name);
-        let (at, progress, conversation) = (server.clients, Arc::clone(&progress), group.clone());
+        let (at, progress, conversation) = (server.entrance(), Arc::clone(&progress), group.clone());
         let (outbox, accepted) = Default::default();
         let name = name.to_owned();
         let writer =
@@ -127,7 +132,7 @@ async fn a_killed_server_loses_nothing_and_doubles_nothing() {
     for kill in 1..=4 {
         let enough = kill * LINES * 3 / 5 + below(40);
         reach(&progress, enough).await;
-        server.process.kill();
+        server.kill();
         server = tokio::task::block_in_place(|| again(&home, port));
     }
     timeout(SOON, async { while writers.join_next().await.transpose().unwrap().is_some() {} })
@@ -218,7 +223,7 @@ async fn the_sdk_comes_back_by_itself_and_shows_each_event_once() {
     }
     for kill in 1..=3 {
         reach(&seen, kill * 2 * all / 5).await;
-        server.process.kill();
+        server.kill();
         server = tokio::task::block_in_place(|| again(&home, port));
     }
     let ended = async {

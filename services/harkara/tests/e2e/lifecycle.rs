@@ -30,50 +30,6 @@ fn ready_within_two_seconds_of_the_start() {
     assert!(fast.count() > 0);
 }
 
-#[tokio::test]
-async fn asked_to_end_it_says_goodbye_and_keeps_what_it_accepted() {
-    let home = Home::new();
-    let mut server = home.start();
-    let mut asha = Client::join(&server, "asha").await;
-    let mut bilal = Client::join(&server, "bilal").await;
-    // Somebody who has not said yet who they are.
-    let mut nobody = Client::open(server.clients, None).await.unwrap();
-    let talk = asha.create("direct", None, &[&bilal.user.clone()]).await;
-    let (mut posted, mut accepted) = (Vec::new(), Vec::new());
-    for n in 0..200 {
-        let client_id = uuid();
-        let params = message(&talk, &client_id, &format!("line {n}"));
-        posted.push((asha.post("message.send", params).await, client_id));
-        if n == 100 {
-            asha.event(&talk, 2).await;
-            server.process.terminate();
-        }
-    }
-    assert_eq!(asha.closed().await, Some(1012));
-    assert_eq!(bilal.closed().await, Some(1012));
-    assert_eq!(nobody.closed().await, Some(1012));
-    for client in [&mut asha, &mut bilal] {
-        let goaway = client.inbox.iter().find(|n| n["method"] == "session.goaway");
-        let params = &goaway.expect("told before")["params"];
-        assert!(params["reconnect_after_ms"].as_u64().is_some_and(|ms| ms > 0), "{params}");
-        assert!(params["reason"].is_string());
-    }
-    for (id, client_id) in posted {
-        if asha.answered(id) == Some(Ok(json!({"accepted": true}))) {
-            accepted.push(client_id);
-        }
-    }
-    assert_eq!(server.process.wait(), 0, "{}", server.process.err());
-    assert!(!accepted.is_empty());
-
-    let server = home.start();
-    let mut asha = Client::join(&server, "asha").await;
-    let told = asha.history(&talk).await;
-    chain::check(&told);
-    let ids: Vec<_> = told[1..].iter().filter_map(|event| event["client_id"].as_str()).collect();
-    assert_eq!(ids[..accepted.len()], accepted);
-}
-
 /// A session that does not answer the close holds the process up for a while.
 #[tokio::test]
 async fn while_draining_it_is_not_ready_and_a_second_signal_ends_it() {

@@ -9,6 +9,9 @@
     reason = "helpers of tests fail like tests; the lint's exception covers test functions only"
 )]
 
+/// A server here is one process.
+pub const CLUSTERED: bool = false;
+
 mod again;
 mod chat;
 mod damage;

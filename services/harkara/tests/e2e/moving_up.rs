@@ -75,7 +75,7 @@ async fn a_standalone_moves_into_a_cluster() {
     let gateway = role(&new, &["gateway"]).spawn();
     until_told(&gateway, "listening admin=");
     let (clients, admin) = listening(&gateway.out()).expect("two addresses");
-    let server = Server { process: gateway, clients, admin };
+    let server = Server::alone(gateway, clients, admin);
     for (name, before) in ["asha", "bilal", "chitra"].iter().zip(&before) {
         assert_eq!(&seen_by(&server, name).await, before, "{name}");
     }

@@ -20,7 +20,7 @@ fn mute_session(server: &Server, name: &str) -> TcpStream {
         "sec-websocket-protocol: harkara.v1.json\r\nauthorization: Bearer {}\r\n",
         server.token(name)
     );
-    let mut stream = connect_with_a_small_window(server.clients);
+    let mut stream = connect_with_a_small_window(server.entrance());
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream.write_all(http::upgrade("/v1/ws", &more).as_bytes()).unwrap();
     let start = json!({"jsonrpc": "2.0", "id": 1, "method": "session.start"}).to_string();

@@ -1,9 +1,17 @@
-//! What the tests share: the server as a process, clients, and waiting with a deadline.
+//! What the tests share: the server as a process, clients, and waiting with a deadline. Paths are
+//! written out since two targets include this file.
 
+#[path = "support/chain.rs"]
 pub mod chain;
+#[path = "support/client.rs"]
 pub mod client;
+#[path = "support/cluster.rs"]
+pub mod cluster;
+#[path = "support/http.rs"]
 pub mod http;
+#[path = "support/server.rs"]
 pub mod server;
+#[path = "support/wait.rs"]
 pub mod wait;
 
 use std::{io::Write as _, sync::LazyLock};

@@ -58,7 +58,7 @@ fn two_terminals_talk_across_a_killed_server() {
             lines.extend([a, b]);
         }
         if round < 2 {
-            server.process.kill();
+            server.kill();
             let (a, b) = (format!("asha without {round}"), format!("bilal without {round}"));
             asha.types(&a);
             bilal.types(&b);
@@ -119,7 +119,7 @@ fn what_was_typed_without_a_server_is_sent_by_the_next_process() {
     let mut asha = Terminal::start(home.path(), &url, &args);
     asha.types("first");
     until("the first line", || (asha.count("first") == 1).then_some(()));
-    server.process.kill();
+    server.kill();
     asha.sees("connection lost");
     asha.types("second");
     asha.sees("pending");

@@ -60,8 +60,9 @@ impl Client {
 
     /// A session of a development user's device, with cursors.
     pub async fn join_as(server: &Server, name: &str, device: &str, cursors: Value) -> Self {
-        let token = token(server.clients, name, device);
-        let mut client = Self::open(server.clients, Some(&token)).await.expect("an upgrade");
+        let at = server.entrance();
+        let token = token(at, name, device);
+        let mut client = Self::open(at, Some(&token)).await.expect("an upgrade");
         client.start(json!({"cursors": cursors})).await.expect("a session");
         client
     }

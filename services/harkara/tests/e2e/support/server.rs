@@ -6,7 +6,10 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -14,21 +17,43 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Stopwatch, below, http, until};
+use super::{
+    Stopwatch, below,
+    cluster::{Rest, Site},
+    http, until,
+};
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_harkara");
 
-/// A directory for one test: the data, settings, and whatever else it writes.
-pub struct Home(TempDir);
+/// A directory for one test: the data, settings, and whatever else it writes. In a target of
+/// clusters its server is a cluster, over engines of real brokers and nodes.
+pub struct Home {
+    dir: TempDir,
+    site: Option<Site>,
+}
 
 impl Home {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = crate::CLUSTERED.then(|| Site::new(dir.path())).flatten();
+        Self { dir, site }
+    }
+
+    /// A home of a cluster on engines of its own.
+    pub fn on(brokers: &str, nodes: &[String]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = Some(Site::on(dir.path(), brokers, nodes));
+        Self { dir, site }
+    }
+
+    /// Its cluster.
+    pub fn site(&self) -> &Site {
+        self.site.as_ref().expect("a home of a cluster")
     }
 
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.dir.path()
     }
 
     pub fn data(&self) -> PathBuf {
@@ -44,8 +69,13 @@ impl Home {
 
     /// A server on this home's data and free ports.
     pub fn launch(&self) -> Launch {
-        Launch::bare(self.path())
-            .arg("standalone")
+        let mut launch = Launch::bare(self.path());
+        launch.site = self.site.clone();
+        let launch = match &self.site {
+            Some(site) => launch.arg("gateway").arg("--config").arg(site.settings()),
+            None => launch.arg("standalone"),
+        };
+        launch
             .arg("--listen")
             .arg("127.0.0.1:0")
             .arg("--admin")
@@ -69,7 +99,11 @@ pub fn free_port() -> u16 {
 }
 
 /// A process about to be started.
-pub struct Launch(Command);
+pub struct Launch {
+    command: Command,
+    /// What it is the first gateway of.
+    site: Option<Site>,
+}
 
 impl Launch {
     /// Without any argument, in a directory, without settings from this process's environment.
@@ -81,22 +115,22 @@ impl Launch {
             }
         }
         command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command)
+        Self { command, site: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
-        self.0.arg(arg);
+        self.command.arg(arg);
         self
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.0.env(name, value);
+        self.command.env(name, value);
         self
     }
 
     /// Replaces an argument that stands behind a flag.
     pub fn replacing(self, flag: &str, value: &str) -> Self {
-        let mut args: Vec<_> = self.0.get_args().map(ToOwned::to_owned).collect();
+        let mut args: Vec<_> = self.command.get_args().map(ToOwned::to_owned).collect();
         let at = args.iter().position(|arg| arg == flag).expect("the flag");
         args[at + 1] = value.into();
         self.with(args)
@@ -104,32 +138,32 @@ impl Launch {
 
     /// The same once more.
     pub fn again(&self) -> Self {
-        self.with(self.0.get_args().map(ToOwned::to_owned).collect())
+        self.with(self.command.get_args().map(ToOwned::to_owned).collect())
     }
 
     fn with(&self, args: Vec<std::ffi::OsString>) -> Self {
-        let mut command = Command::new(self.0.get_program());
+        let mut command = Command::new(self.command.get_program());
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if let Some(dir) = self.0.get_current_dir() {
+        if let Some(dir) = self.command.get_current_dir() {
             command.current_dir(dir);
         }
-        for (name, value) in self.0.get_envs() {
+        for (name, value) in self.command.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
-        Self(command)
+        Self { command, site: self.site.clone() }
     }
 
     pub fn stdin_piped(mut self) -> Self {
-        self.0.stdin(Stdio::piped());
+        self.command.stdin(Stdio::piped());
         self
     }
 
     pub fn spawn(mut self) -> Process {
         let watch = Stopwatch::start();
-        let mut child = self.0.spawn().expect("the binary starts");
+        let mut child = self.command.spawn().expect("the binary starts");
         let out = Text::reading(child.stdout.take().expect("piped"));
         let err = Text::reading(child.stderr.take().expect("piped"));
         Process { child, out, err, watch }
@@ -137,6 +171,9 @@ impl Launch {
 
     /// Starts a server and waits until it listens.
     pub fn start(self) -> Server {
+        if let Some(site) = self.site.clone() {
+            return site.start(&self);
+        }
         match self.try_start() {
             Ok(server) => server,
             Err((code, err)) => panic!("the server ended with {code}: {err}"),
@@ -151,7 +188,7 @@ impl Launch {
             None => process.exited().map(|_| None),
         });
         match addresses {
-            Some((clients, admin)) => Ok(Server { process, clients, admin }),
+            Some((clients, admin)) => Ok(Server::alone(process, clients, admin)),
             None => Err((process.wait(), process.err())),
         }
     }
@@ -165,7 +202,6 @@ impl Launch {
 }
 
 /// Waits until a process has said this on standard output.
-#[cfg(feature = "cluster")]
 pub fn until_told(process: &Process, words: &str) {
     until(words, || process.out().contains(words).then_some(()));
 }
@@ -242,6 +278,13 @@ impl Process {
         status.code().unwrap_or(-1)
     }
 
+    /// Resident memory in bytes, as the kernel sees it.
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let pages = fs::read_to_string(path).expect("statm");
+        pages.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).expect("pages") * 4_096
+    }
+
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
     }
@@ -274,50 +317,100 @@ fn tell(log: &str) {
     println!("-- the log of its process:\n{log}");
 }
 
-/// A server that listens.
+/// A server that listens; of a cluster, the first gateway and the rest.
 pub struct Server {
     pub process: Process,
     pub clients: SocketAddr,
     pub admin: SocketAddr,
+    /// What else a cluster consists of.
+    pub rest: Option<Rest>,
+    pub site: Option<Site>,
+    /// Which gateway is next.
+    turn: AtomicUsize,
 }
 
 impl Server {
+    /// One process that does everything.
+    pub fn alone(process: Process, clients: SocketAddr, admin: SocketAddr) -> Self {
+        Self { process, clients, admin, rest: None, site: None, turn: AtomicUsize::new(0) }
+    }
+
+    /// Where the next client goes: of a cluster, the gateways take turns.
+    pub fn entrance(&self) -> SocketAddr {
+        match &self.rest {
+            Some(rest) if self.turn.fetch_add(1, Ordering::Relaxed) % 2 == 1 => {
+                rest.gateway.clients
+            }
+            _ => self.clients,
+        }
+    }
+
     pub fn url(&self) -> String {
-        format!("ws://{}/v1/ws", self.clients)
+        format!("ws://{}/v1/ws", self.entrance())
     }
 
     pub fn token(&self, user: &str) -> String {
-        http::token(self.clients, user, "default")
+        http::token(self.entrance(), user, "default")
     }
 
-    /// `/metrics`, as lines of names (with labels) and values.
+    /// `/metrics` of all its processes, as lines of names (with labels) and values.
     pub fn metrics(&self) -> Metrics {
-        let (status, text) = http::get(self.admin, "/metrics").expect("metrics");
-        assert_eq!(status, 200);
-        Metrics(text)
+        let rest = self.rest.iter().flat_map(Rest::admins);
+        Metrics([self.admin].into_iter().chain(rest).map(metrics_of).collect())
     }
 
-    /// Resident memory in bytes, as the kernel sees it.
+    /// Resident memory of all its processes in bytes, as the kernel sees it.
     pub fn memory(&self) -> u64 {
-        let path = format!("/proc/{}/statm", self.process.child.id());
-        let pages = fs::read_to_string(path).expect("statm");
-        pages.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).expect("pages") * 4_096
+        let rest = self.rest.iter().flat_map(Rest::processes);
+        [&self.process].into_iter().chain(rest).map(Process::memory).sum()
+    }
+
+    /// Kills it; of a cluster, a gateway and a worker, while the others go on. The next start on
+    /// the same home is that of what is missing.
+    pub fn kill(&mut self) {
+        self.process.kill();
+        if let (Some(site), Some(mut rest)) = (&self.site, self.rest.take()) {
+            rest.workers.remove(0).process.kill();
+            site.park(rest);
+        }
+    }
+
+    /// Sends SIGTERM to it, or all gateways.
+    pub fn terminate(&self) {
+        self.process.terminate();
+        if let Some(rest) = &self.rest {
+            rest.gateway.process.terminate();
+        }
+    }
+
+    /// The exit code after SIGTERM; of a cluster, the highest one. Its workers end last.
+    pub fn wait(&mut self) -> i32 {
+        let code = self.process.wait();
+        self.rest.take().map_or(code, |rest| rest.end().max(code))
     }
 
     /// The exit code after SIGTERM.
     pub fn stop(mut self) -> i32 {
-        self.process.terminate();
-        self.process.wait()
+        self.terminate();
+        self.wait()
     }
 
     pub fn is_alive(&mut self) -> bool {
-        self.process.exited().is_none()
+        let rest = self.rest.iter_mut().flat_map(Rest::processes_mut);
+        [&mut self.process].into_iter().chain(rest).all(|process| process.exited().is_none())
     }
 
     /// How long it has run.
     pub fn age(&self) -> Duration {
         self.process.watch.elapsed()
     }
+}
+
+/// `/metrics` of one process.
+pub fn metrics_of(admin: SocketAddr) -> String {
+    let (status, text) = http::get(admin, "/metrics").expect("metrics");
+    assert_eq!(status, 200);
+    text
 }
 
 /// The text of `/metrics`.

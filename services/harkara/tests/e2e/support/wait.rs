@@ -5,7 +5,8 @@ use std::{thread, time::Duration};
 use super::CLOCK;
 
 /// Nothing takes longer unless it hangs: machines that run tests are slow at times.
-pub const SOON: Duration = Duration::from_secs(30);
+/// Where a worker is killed, others wait for its session to end.
+pub const SOON: Duration = Duration::from_secs(if crate::CLUSTERED { 60 } else { 30 });
 
 /// Between two looks.
 pub const LOOK: Duration = Duration::from_millis(10);
