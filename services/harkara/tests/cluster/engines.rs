@@ -50,7 +50,7 @@ async fn engines_hang_and_die_and_come_back() {
     let error = asha.refused("message.send", message(&group, &uuid(), "maybe")).await;
     assert_eq!(error["data"]["code"], "unavailable", "{error}");
     assert!(error["data"]["retry_after_ms"].as_u64().is_some_and(|ms| ms > 0), "{error}");
-    println!("{}", ready(server.admin, Some("log")));
+    ready(server.admin, Some("log"));
     kafka.signal_all(Signal::Cont);
     ready(server.admin, None);
     goes_on(&server, &group).await;
@@ -59,7 +59,7 @@ async fn engines_hang_and_die_and_come_back() {
     let mut asha = Client::join(&server, "asha").await;
     cassandra.signal_all(Signal::Stop);
     let late = asha.say(&group, "accepted without a store").await;
-    println!("{}", ready(server.admin, Some("store")));
+    ready(server.admin, Some("store"));
     cassandra.signal_all(Signal::Cont);
     asha.notice(|n| n["method"] == "event" && n["params"]["client_id"] == late.as_str()).await;
     ready(server.admin, None);
@@ -81,12 +81,12 @@ async fn started_without_engines(home: &Home, kafka: &Kafka, cassandra: &Cassand
     };
     let both = [start("gateway"), start("fanout")];
     for (_, admin) in &both {
-        println!("{}", ready(*admin, Some("kafka")));
+        ready(*admin, Some("kafka"));
         assert_eq!(http::get(*admin, "/healthz").unwrap().0, 200);
     }
     kafka.restart();
     for (_, admin) in &both {
-        println!("{}", ready(*admin, Some("the store")));
+        ready(*admin, Some("the store"));
     }
     cassandra.restart();
     for (_, admin) in &both {

@@ -1,8 +1,15 @@
 //! Settings that do not go together: a sentence and exit code 3, or a refusal in the log of both
 //! ends. Never a wrong state.
 
+use serde_json::json;
+
 use crate::support::{
-    Client, Home, Server, cluster::Gateway, http, server::Metrics, server::metrics_of, until, uuid,
+    Client, Home, Server,
+    client::message,
+    cluster::Gateway,
+    http,
+    server::{Metrics, metrics_of, until_told},
+    until, uuid,
 };
 
 /// Neither a gateway nor a worker starts; both say this.
@@ -21,7 +28,6 @@ fn refused(home: &Home, words: &[&str]) {
 fn what_does_not_belong_together_does_not_start() {
     harkara_test_engines::engines_or_skip!();
     let (home, other) = (Home::new(), Home::new());
-    refused(&home, &["harkara migrate"]);
     home.site().make();
     other.site().make();
     home.site().change("partitions = 8", "partitions = 16");
@@ -32,8 +38,25 @@ fn what_does_not_belong_together_does_not_start() {
     let (mine, theirs) = (keyspace(&own), keyspace(&other.site().name()));
     home.site().change(&mine, &theirs);
     refused(&home, &["the store belongs to generation"]);
-    home.site().change(&theirs, &keyspace("c_that_nobody_made"));
-    refused(&home, &["harkara migrate"]);
+}
+
+#[test]
+fn what_is_not_made_yet_is_waited_for() {
+    harkara_test_engines::engines_or_skip!();
+    let home = Home::new();
+    let started: Vec<_> = ["gateway", "fanout"]
+        .map(|role| home.site().role(role).arg("--data").arg(home.data()).spawn())
+        .into_iter()
+        .collect();
+    for process in &started {
+        until("it says what is missing", || {
+            process.err().contains("harkara migrate").then_some(())
+        });
+    }
+    home.site().make();
+    for process in &started {
+        until_told(process, "listening");
+    }
 }
 
 #[tokio::test]
@@ -50,15 +73,15 @@ async fn a_gateway_of_another_cluster_is_refused_by_the_workers() {
     for process in workers.map(|worker| &worker.process).chain([&process]) {
         until("a refusal in the log", || process.err().contains("another").then_some(()));
     }
-    println!("{}", process.err());
     assert_eq!(Metrics(metrics_of(admin)).sum("harkara_link_workers", ""), 0.0);
     assert_eq!(http::get(admin, "/healthz").expect("an answer").0, 200);
-    // Its sessions get nothing, wrong or right.
+    // Its sessions get no answer from a worker, wrong or right.
     let stranger = Server::alone(process, clients, admin);
     let token = stranger.token("asha");
     let mut lost = Client::open(stranger.clients, Some(&token)).await.expect("an upgrade");
-    let refused = lost.start(serde_json::json!({})).await.expect_err("no owner is reached");
-    assert_eq!(refused["data"]["code"], "unavailable", "{refused} {}", uuid());
+    lost.start(json!({})).await.expect("a session, whose lists are read from the store");
+    let refused = lost.refused("message.send", message(&group, &uuid(), "from outside")).await;
+    assert_eq!(refused["data"]["code"], "unavailable", "{refused}");
     asha.say(&group, "among us").await;
     asha.event(&group, 2).await;
 }

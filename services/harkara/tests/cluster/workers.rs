@@ -72,7 +72,6 @@ impl Flow {
         end.send(true).expect("they talk");
         let (mut asha, rounds) = talks.await.expect("it talked");
         looks.await.expect("heads never go back");
-        println!("{rounds} rounds in {GROUPS} groups");
         for group in &groups {
             for seq in 2..rounds + 2 {
                 asha.event(group, seq).await;
@@ -157,7 +156,6 @@ async fn a_worker_leaves_in_good_order_while_people_talk() {
     leaver.process.terminate();
     let code = tokio::task::block_in_place(|| leaver.process.wait());
     assert_eq!(code, 0, "{}", leaver.process.err());
-    println!("left after {:?}", leaver.process.watch.elapsed());
     tokio::task::block_in_place(|| {
         until("the other one has all", || {
             (owned(&server, 0) == f64::from(PARTITIONS)).then_some(())

@@ -118,15 +118,11 @@ async fn who_comes_back_sees_what_is_since_then() {
 }
 
 #[tokio::test]
-async fn both_sessions_of_a_device_learn_the_outcome() {
+async fn each_session_of_a_device_learns_what_became_of_its_repeats() {
     let home = Home::new();
     let server = home.start();
-    // Outcomes go where the request came from: of a cluster, to one gateway.
-    let token = server.token("asha");
-    let mut one = Client::open(server.clients, Some(&token)).await.unwrap();
-    let mut two = Client::open(server.clients, Some(&token)).await.unwrap();
-    one.start(json!({})).await.unwrap();
-    two.start(json!({})).await.unwrap();
+    let mut one = Client::join(&server, "asha").await;
+    let mut two = Client::join(&server, "asha").await;
     assert_eq!((&one.user, &one.device), (&two.user, &two.device));
     let group = one.create("group", None, &[]).await;
     two.told("conversation", &group).await;
@@ -134,12 +130,10 @@ async fn both_sessions_of_a_device_learn_the_outcome() {
     for client in [&mut one, &mut two] {
         client.event(&group, 2).await;
     }
-    two.call("message.send", message(&group, &first, "once")).await;
     for client in [&mut one, &mut two] {
+        client.call("message.send", message(&group, &first, "once")).await;
         assert_eq!(client.told("settled", &group).await["seq"], 2);
-    }
-    two.call("message.send", message(&group, &first, "twice")).await;
-    for client in [&mut one, &mut two] {
+        client.call("message.send", message(&group, &first, "twice")).await;
         assert_eq!(client.told("rejected", &group).await["code"], "conflict");
     }
 }

@@ -122,7 +122,8 @@ async fn a_killed_server_loses_nothing_and_doubles_nothing() {
     let mut writers = JoinSet::new();
     for name in NAMES {
         let token = server.token(name);
-        let (at, progress, conversation) = (server.entrance(), Arc::clone(&progress), group.clone());
+        let (at, progress, conversation) =
+            (server.entrance(), Arc::clone(&progress), group.clone());
         let (outbox, accepted) = Default::default();
         let name = name.to_owned();
         let writer =

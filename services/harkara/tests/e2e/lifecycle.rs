@@ -5,11 +5,9 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Home, SOON, chain,
-    client::message,
-    http,
+    Client, Home, SOON, http,
     server::{Launch, free_port},
-    skipped, until, uuid,
+    skipped, until,
 };
 
 #[test]

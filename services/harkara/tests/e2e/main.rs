@@ -28,6 +28,7 @@ mod requests;
 mod resume;
 mod settings;
 mod slow;
+#[expect(dead_code, reason = "some of it is for the tests of a cluster")]
 mod support;
 mod telemetry;
 mod terminal;

@@ -169,6 +169,11 @@ impl Client {
 
     /// The first notification that fits; others wait.
     pub async fn notice(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        let found = timeout(SOON, self.first(fits)).await.ok();
+        found.unwrap_or_else(|| panic!("not told in time; came: {:?}", self.inbox))
+    }
+
+    async fn first(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         loop {
             if let Some(at) = self.inbox.iter().position(&fits) {
                 return self.inbox.remove(at).expect("there");
