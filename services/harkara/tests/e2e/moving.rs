@@ -6,10 +6,8 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Home, SOON, Server, Stopwatch, chain,
-    client::message,
-    server::{Launch, Process},
-    until, uuid,
+    Client, Home, SOON, Server, Stopwatch, chain, client::message, process::Process,
+    server::Launch, until, uuid,
 };
 
 /// A command on a home's data.

@@ -4,7 +4,8 @@ use std::{io::Write as _, path::Path};
 
 use crate::support::{
     Home, Server,
-    server::{Launch, Process, free_port},
+    process::Process,
+    server::{Launch, free_port},
     until,
 };
 

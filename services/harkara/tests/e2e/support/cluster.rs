@@ -13,7 +13,8 @@ use harkara_test_engines::{Cassandra, Kafka, skipped};
 
 use super::{
     http,
-    server::{Launch, Metrics, Process, Server, listening, metrics_of, until_told},
+    process::Process,
+    server::{Launch, Metrics, Server, listening, metrics_of, until_told},
     until, uuid,
 };
 
