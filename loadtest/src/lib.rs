@@ -12,6 +12,7 @@
 
 pub mod broadcast;
 pub mod check;
+pub mod figures;
 pub mod idle;
 pub mod ids;
 pub mod journal;
@@ -19,5 +20,6 @@ pub mod out;
 pub mod process;
 pub mod raw;
 pub mod replay;
+pub mod system;
 pub mod times;
 pub mod wire;
