@@ -8,6 +8,7 @@
 //!                                            │
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw ─▶ broadcast, idle
+//! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs
 //! ```
 
 pub mod broadcast;
@@ -17,9 +18,11 @@ pub mod idle;
 pub mod ids;
 pub mod journal;
 pub mod out;
+pub mod page;
 pub mod process;
 pub mod raw;
 pub mod replay;
+pub mod report;
 pub mod system;
 pub mod times;
 pub mod wire;

@@ -7,12 +7,14 @@
 //! - `broadcast --sessions N --messages M --server-pid PID --floor`: the cost of a delivery in one
 //!   large group, beside that of a bare socket loop
 //! - `idle --sessions N --server-pid PID`: memory and processor time of sessions that do nothing
+//! - `report --binary FILE`: all measurements, as JSON, a page with plots, and the table of
+//!   docs/performance.md
 //! - `floor-server`: the bare socket loop itself, started by `broadcast`
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harkara_loadtest::{broadcast, check, idle, out, replay};
+use harkara_loadtest::{broadcast, check, idle, out, replay, report};
 
 /// Plays real chat against a harkara server, checks it and measures it
 #[derive(Debug, Parser)]
@@ -32,6 +34,8 @@ enum Mode {
     Broadcast(broadcast::Args),
     /// Measure memory and processor time of idle sessions
     Idle(idle::Args),
+    /// Measure everything and write it down
+    Report(report::Args),
     /// The bare socket loop that `broadcast --floor` compares with
     #[command(hide = true)]
     FloorServer(broadcast::floor::Args),
@@ -57,6 +61,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Check(args) => many()?.block_on(check::run(args)),
         Mode::Broadcast(args) => one()?.block_on(broadcast::run(args)),
         Mode::Idle(args) => one()?.block_on(idle::run(args)),
+        Mode::Report(args) => report::run(&args),
         Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),
     }
 }
