@@ -52,12 +52,12 @@ pub fn svg(plot: &Plot) -> anyhow::Result<String> {
     {
         let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
         area.fill(&WHITE)?;
-        let head = if plot.lines.len() > 1 { 110 } else { 64 };
+        let head = if plot.lines.len() > 1 { 116 } else { 72 };
         let (top, rest) = area.split_vertically(head);
         title(&top, plot)?;
         match scales(plot) {
             Some(scales) => draw(&rest, plot, scales)?,
-            None => rest.draw(&Text::new("no points", (40, 40), font(24)))?,
+            None => rest.draw(&Text::new("no points", (40, 40), font(34)))?,
         }
         area.present()?;
     }
@@ -86,21 +86,21 @@ fn points<'a>(plot: &'a Plot, line: &'a Line) -> impl Iterator<Item = (f64, f64)
 fn scales(plot: &Plot) -> Option<(Scale, Scale)> {
     let all = plot.lines.iter().flat_map(|line| points(plot, line));
     let (xs, ys): (Vec<f64>, Vec<f64>) = all.unzip();
-    let x = Scale::over(&xs, plot.x.logarithmic, false)?;
-    Some((x, Scale::over(&ys, plot.y.logarithmic, true)?))
+    let x = Scale::over(&xs, plot.x.logarithmic)?;
+    Some((x, Scale::over(&ys, plot.y.logarithmic)?.upwards()))
 }
 
 /// The title and, for several lines, what they are.
 fn title(area: &Area<'_>, plot: &Plot) -> anyhow::Result<()> {
-    let bold = ("sans-serif", 34).into_font().style(FontStyle::Bold).color(&INK);
+    let bold = ("sans-serif", 40).into_font().style(FontStyle::Bold).color(&INK);
     area.draw(&Text::new(plot.title.clone(), (30, 22), bold))?;
     if plot.lines.len() > 1 {
         let mut x = 32;
         for (line, color) in plot.lines.iter().zip(COLORS.iter().cycle()) {
             area.draw(&Rectangle::new([(x, 80), (x + 36, 86)], color.filled()))?;
-            area.draw(&Text::new(line.name.clone(), (x + 46, 70), font(28)))?;
+            area.draw(&Text::new(line.name.clone(), (x + 46, 68), font(34)))?;
             // About as wide as letters of this size are.
-            x += 90 + 12 * i32::try_from(line.name.chars().count())?;
+            x += 96 + 14 * i32::try_from(line.name.chars().count())?;
         }
     }
     Ok(())
@@ -112,8 +112,8 @@ fn draw(area: &Area<'_>, plot: &Plot, (x, y): (Scale, Scale)) -> anyhow::Result<
         .margin_top(10)
         .margin_left(6)
         .margin_bottom(10)
-        .x_label_area_size(80)
-        .y_label_area_size(110)
+        .x_label_area_size(90)
+        .y_label_area_size(120)
         .build_cartesian_2d(x, y)?;
     mesh(&mut chart, plot)?;
     for (line, color) in plot.lines.iter().zip(COLORS.iter().cycle()) {
@@ -139,8 +139,8 @@ fn mesh(chart: &mut Chart<'_, '_>, plot: &Plot) -> anyhow::Result<()> {
         .y_label_formatter(&label)
         .x_desc(axis_name(&plot.x))
         .y_desc(axis_name(&plot.y))
-        .label_style(font(26))
-        .axis_desc_style(font(28))
+        .label_style(font(32))
+        .axis_desc_style(font(34))
         .bold_line_style(ShapeStyle::from(&FAINT).stroke_width(2))
         .axis_style(ShapeStyle::from(&INK).stroke_width(2))
         .draw()?;

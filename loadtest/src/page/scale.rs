@@ -6,6 +6,9 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
+/// Room above the highest value, as a part of the axis.
+const ROOM: f64 = 0.06;
+
 /// An axis of a plot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
@@ -15,10 +18,9 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// An axis that all of the values stand on; nothing without values. An even one begins at 0
-    /// where `from_zero` asks for it and no value is below.
+    /// An axis that all of the values stand on, with nothing beside them; nothing without values.
     #[must_use]
-    pub fn over(values: &[f64], is_logarithmic: bool, from_zero: bool) -> Option<Self> {
+    pub fn over(values: &[f64], is_logarithmic: bool) -> Option<Self> {
         let fits = |value: &&f64| fits(**value, is_logarithmic);
         let mut from = values.iter().filter(fits).copied().reduce(f64::min)?;
         let mut to = values.iter().filter(fits).copied().reduce(f64::max)?;
@@ -26,15 +28,23 @@ impl Scale {
             if to / from < 1.5 {
                 (from, to) = (from / 1.5, to * 1.5);
             }
-        } else {
-            if from_zero && from > 0.0 {
-                from = 0.0;
-            }
-            if to - from <= f64::EPSILON * to.abs() {
-                to = from + 1.0;
-            }
+        } else if to - from <= f64::EPSILON * to.abs() {
+            to = from + 1.0;
         }
         Some(Self { from, to, is_logarithmic })
+    }
+
+    /// For what goes upwards: from 0 where the axis is even and nothing is below, so that twice as
+    /// much looks like twice as much; with some room above.
+    #[must_use]
+    pub fn upwards(mut self) -> Self {
+        if self.is_logarithmic {
+            self.to *= (self.to / self.from).powf(ROOM);
+        } else {
+            self.from = self.from.min(0.0);
+            self.to += (self.to - self.from) * ROOM;
+        }
+        self
     }
 
     /// Where a value stands: 0 at the beginning, 1 at the end, never outside.
@@ -134,26 +144,27 @@ mod tests {
 
     #[test]
     fn even_axes_begin_at_zero_and_mark_round_values() {
-        let scale = Scale::over(&[3.0, 97.0, f64::NAN], false, true).expect("values");
-        assert_eq!(scale.ticks(5), [0.0, 20.0, 40.0, 60.0, 80.0]);
-        assert!((scale.place(48.5) - 0.5).abs() < 1e-9);
-        let exact = Scale::over(&[3.0, 97.0], false, false).expect("values");
-        assert_eq!((exact.from, exact.to), (3.0, 97.0));
-        let below = Scale::over(&[-4.0, 4.0], false, true).expect("values");
+        let scale = Scale::over(&[3.0, 97.0, f64::NAN], false).expect("values");
+        assert_eq!((scale.from, scale.to), (3.0, 97.0));
+        assert!((scale.place(50.0) - 0.5).abs() < 1e-9);
+        let upwards = scale.upwards();
+        assert_eq!(upwards.ticks(6), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
+        assert!(upwards.place(97.0) > 0.9 && upwards.place(97.0) < 1.0);
+        let below = Scale::over(&[-4.0, 4.0], false).expect("values");
         assert_eq!(below.ticks(4), [-4.0, -2.0, 0.0, 2.0, 4.0]);
     }
 
     #[test]
     fn logarithmic_axes_leave_out_what_has_no_place() {
-        let scale = Scale::over(&[0.0, -1.0, 0.5, 50.0], true, true).expect("values");
+        let scale = Scale::over(&[0.0, -1.0, 0.5, 50.0], true).expect("values");
         assert_eq!(scale.ticks(10), [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
         assert!((scale.place(5.0) - 0.5).abs() < 1e-9);
         assert_eq!((scale.place(0.0), scale.place(1e9)), (0.0, 1.0));
-        let wide = Scale::over(&[1.0, 1e6], true, true).expect("values");
+        let wide = Scale::over(&[1.0, 1e6], true).expect("values");
         assert_eq!(wide.ticks(7).len(), 7);
-        let narrow = Scale::over(&[3.0, 4.9], true, true).expect("values");
+        let narrow = Scale::over(&[3.0, 4.9], true).expect("values");
         assert!(narrow.ticks(5).len() > 1, "{:?}", narrow.ticks(5));
-        assert_eq!(Scale::over(&[0.0], true, true), None);
+        assert_eq!(Scale::over(&[0.0], true), None);
     }
 
     #[test]
