@@ -7,19 +7,24 @@
 //! logs ─▶ replay::parse ─▶ replay::day ─▶ wire::Client ─▶ server
 //!                                            │
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
-//! raw ─▶ broadcast, idle
+//! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
 //! ```
 
 pub mod broadcast;
 pub mod check;
+pub mod effort;
 pub mod figures;
 pub mod idle;
 pub mod ids;
 pub mod journal;
 pub mod out;
 pub mod process;
+pub mod ramp;
 pub mod raw;
 pub mod replay;
+pub mod rooms;
+pub mod sample;
+pub mod sync;
 pub mod system;
 pub mod times;
 pub mod wire;
