@@ -8,20 +8,19 @@
 use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::{
+    figures::Measured,
     out, process,
     raw::{self, Tally},
+    rooms::USERS_PER_REQUEST,
     times,
     wire::{caller::Caller, token},
 };
 
 pub mod floor;
-
-/// Users named in one request at most, as the protocol has it.
-const USERS_PER_REQUEST: usize = 1_000;
+mod outcome;
 
 /// Longest wait for a message to be everywhere.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,7 +58,7 @@ pub struct Args {
 }
 
 /// One side of one round.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Cost {
     /// Processor time per delivery, microseconds.
     pub cpu_us: f64,
@@ -67,30 +66,37 @@ pub struct Cost {
     pub wall_us: f64,
 }
 
-/// A round: the server, the floor, the first through the second.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// A round: the server, and the floor where it is measured.
+#[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "each name says what it is")]
 pub struct Round {
     pub server: Cost,
     pub floor: Option<Cost>,
-    pub cpu_ratio: Option<f64>,
-    pub wall_ratio: Option<f64>,
 }
 
-/// Runs it.
+/// Measures and tells.
+///
+/// # Errors
+/// See [`measure`].
+pub async fn run(args: Args) -> anyhow::Result<bool> {
+    measure(&args).await?.tell(args.out.as_deref())?;
+    Ok(true)
+}
+
+/// Measures.
 ///
 /// # Errors
 /// When the group can't be set up or a message doesn't get everywhere.
-pub async fn run(args: Args) -> anyhow::Result<bool> {
+pub async fn measure(args: &Args) -> anyhow::Result<Measured> {
     process::need_files(args.sessions)?;
-    tokio::task::LocalSet::new().run_until(measure(args)).await
+    tokio::task::LocalSet::new().run_until(rounds(args)).await
 }
 
-async fn measure(args: Args) -> anyhow::Result<bool> {
+async fn rounds(args: &Args) -> anyhow::Result<Measured> {
     let tally = Rc::new(Tally::default());
-    let mut group = Group::form(&args, Rc::clone(&tally)).await?;
+    let mut group = Group::form(args, Rc::clone(&tally)).await?;
     out::note(format!("{} sessions are connected, warming up", args.sessions));
-    group.send(&args, 3).await?;
+    group.send(args, 3).await?;
     let frame = usize::try_from(tally.last_len.get())?;
     let mut floor = match args.floor {
         true => Some(floor::Floor::start(floor_sockets(args.sessions)?, frame).await?),
@@ -108,17 +114,14 @@ async fn measure(args: Args) -> anyhow::Result<bool> {
     }
     let mut rounds = Vec::with_capacity(args.rounds);
     for _ in 0..args.rounds {
-        let server = group.round(&args).await?;
+        let server = group.round(args).await?;
         let floor = match &mut floor {
             Some(floor) => Some(floor.round(args.messages).await?),
             None => None,
         };
-        let cpu_ratio = floor.map(|floor| server.cpu_us / floor.cpu_us);
-        let wall_ratio = floor.map(|floor| server.wall_us / floor.wall_us);
-        rounds.push(Round { server, floor, cpu_ratio, wall_ratio });
+        rounds.push(Round { server, floor });
     }
-    report(&args, frame, &rounds)?;
-    Ok(true)
+    Ok(outcome::measured(args, frame, &rounds))
 }
 
 /// As many as there are sessions, or as many as this process may still open: the floor's cost per
@@ -199,58 +202,4 @@ impl Group {
 fn cost(cpu: Duration, wall: Duration, deliveries: u64) -> Cost {
     let each = |time: Duration| time.as_secs_f64() * 1e6 / deliveries as f64;
     Cost { cpu_us: each(cpu), wall_us: each(wall) }
-}
-
-fn report(args: &Args, frame: usize, rounds: &[Round]) -> anyhow::Result<()> {
-    let two = |x: f64| format!("{x:.2}");
-    let maybe = |x: Option<f64>| x.map_or_else(String::new, two);
-    let mut rows: Vec<Vec<String>> = (1..)
-        .zip(rounds)
-        .map(|(i, r)| {
-            vec![
-                format!("round {i}"),
-                two(r.server.cpu_us),
-                maybe(r.floor.map(|f| f.cpu_us)),
-                maybe(r.cpu_ratio),
-                two(r.server.wall_us),
-                maybe(r.floor.map(|f| f.wall_us)),
-                maybe(r.wall_ratio),
-            ]
-        })
-        .collect();
-    let columns: [fn(&Round) -> Option<f64>; 6] = [
-        |r| Some(r.server.cpu_us),
-        |r| r.floor.map(|f| f.cpu_us),
-        |r| r.cpu_ratio,
-        |r| Some(r.server.wall_us),
-        |r| r.floor.map(|f| f.wall_us),
-        |r| r.wall_ratio,
-    ];
-    let spreads = columns.map(|column| spread(rounds.iter().filter_map(column).collect()));
-    for (name, pick) in [("median", 1), ("least", 0), ("most", 2)] {
-        let figures = spreads.iter().map(|s| maybe(s.map(|s| s[pick])));
-        rows.push([name.to_owned()].into_iter().chain(figures).collect());
-    }
-    let head =
-        ["", "server cpu µs", "floor cpu µs", "ratio", "server wall µs", "floor wall µs", "ratio"];
-    out::line(format!(
-        "{} sessions, {} messages a round, frames of {frame} bytes; microseconds per delivery",
-        args.sessions, args.messages
-    ));
-    out::line(out::table(&head, &rows));
-    if let Some(path) = &args.out {
-        let medians = |i: usize| spreads[i].map(|s: [f64; 3]| s[1]);
-        let value = json!({
-            "sessions": args.sessions, "messages": args.messages, "frame_bytes": frame,
-            "rounds": rounds, "cpu_ratio_median": medians(2), "wall_ratio_median": medians(5),
-        });
-        std::fs::write(path, serde_json::to_string_pretty(&value)?)?;
-    }
-    Ok(())
-}
-
-/// Least, median and most.
-fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
-    values.sort_by(f64::total_cmp);
-    Some([*values.first()?, values[values.len() / 2], *values.last()?])
 }

@@ -7,12 +7,13 @@
 //! logs ─▶ replay::parse ─▶ replay::day ─▶ wire::Client ─▶ server
 //!                                            │
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
-//! raw ─▶ broadcast, idle
+//! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
 //! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs
 //! ```
 
 pub mod broadcast;
 pub mod check;
+pub mod effort;
 pub mod figures;
 pub mod idle;
 pub mod ids;
@@ -20,9 +21,13 @@ pub mod journal;
 pub mod out;
 pub mod page;
 pub mod process;
+pub mod ramp;
 pub mod raw;
 pub mod replay;
 pub mod report;
+pub mod rooms;
+pub mod sample;
+pub mod sync;
 pub mod system;
 pub mod times;
 pub mod wire;

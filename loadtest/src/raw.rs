@@ -86,9 +86,23 @@ impl Tally {
 /// # Errors
 /// When the server gives none.
 pub async fn accounts(url: &str, prefix: &str, count: usize) -> anyhow::Result<Vec<Account>> {
+    accounts_on(url, prefix, "measure", count).await
+}
+
+/// Tokens for the same users on a device of this name. The server has not seen them before, so
+/// that it has to verify each.
+///
+/// # Errors
+/// When the server gives none.
+pub async fn accounts_on(
+    url: &str,
+    prefix: &str,
+    device: &str,
+    count: usize,
+) -> anyhow::Result<Vec<Account>> {
     let fetches = (0..count).map(|i| {
         let name = format!("{prefix}{i}");
-        async move { token::fetch(url, &name, "measure").await }
+        async move { token::fetch(url, &name, device).await }
     });
     futures_util::stream::iter(fetches).buffered(AT_ONCE).try_collect().await
 }
@@ -102,25 +116,89 @@ pub async fn sessions(
     accounts: &[Account],
     tally: &Rc<Tally>,
 ) -> anyhow::Result<Vec<Reader>> {
-    let authority = token::authority(url)?;
-    let addr = tokio::net::lookup_host(authority).await?.next().context("no such host")?;
-    let opens = accounts.iter().enumerate().map(|(i, account)| async move {
-        let socket = connect(addr, i).await?;
-        let opened = timeout(PATIENCE, upgrade(socket, authority, &account.token));
-        opened.await.with_context(|| format!("session {i}: no answer in {PATIENCE:?}"))?
-    });
-    let opened: Vec<(TcpStream, Frames)> =
-        futures_util::stream::iter(opens).buffer_unordered(AT_ONCE).try_collect().await?;
-    Ok(opened.into_iter().map(|(socket, frames)| read(socket, frames, tally)).collect())
+    let gate = Gate::of(url).await?;
+    let opens = accounts.iter().enumerate().map(|(i, account)| gate.open(i, &account.token, "{}"));
+    let opened: Vec<Opened> =
+        futures_util::stream::iter(opens).buffered(AT_ONCE).try_collect().await?;
+    Ok(opened.into_iter().map(|opened| read(opened.socket, opened.frames, tally)).collect())
 }
 
-/// A reader's task; it ends with its handle.
+/// Where sessions are opened.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    addr: SocketAddr,
+    authority: String,
+}
+
+/// A session that was just started.
 #[derive(Debug)]
-pub struct Reader(tokio::task::JoinHandle<()>);
+pub struct Opened {
+    /// Its socket.
+    pub socket: TcpStream,
+    /// What was read of the socket's stream.
+    pub frames: Frames,
+    /// The answer to `session.start` with its frame's header, and what came with it.
+    pub answer: Vec<u8>,
+}
+
+impl Gate {
+    /// Looks the server up.
+    ///
+    /// # Errors
+    /// When there is no such host.
+    pub async fn of(url: &str) -> anyhow::Result<Self> {
+        let authority = token::authority(url)?.to_owned();
+        let addr = tokio::net::lookup_host(&authority).await?.next().context("no such host")?;
+        Ok(Self { addr, authority })
+    }
+
+    /// Connects the `number`th socket, upgrades it and starts the session with these params.
+    ///
+    /// # Errors
+    /// When the session can't be had, or not within 20 seconds.
+    pub async fn open(&self, number: usize, bearer: &str, params: &str) -> anyhow::Result<Opened> {
+        let opening = async {
+            let socket = connect(self.addr, number).await?;
+            upgrade(socket, &self.authority, bearer, params).await
+        };
+        let opened = timeout(PATIENCE, opening).await;
+        opened.with_context(|| format!("session {number}: no answer in {PATIENCE:?}"))?
+    }
+}
+
+/// A session that is being read, in a task of its own that ends with this handle.
+#[derive(Debug)]
+pub struct Reader {
+    task: tokio::task::JoinHandle<()>,
+    socket: Rc<TcpStream>,
+}
+
+impl Reader {
+    /// Sends a text frame.
+    ///
+    /// # Errors
+    /// The connection's; also when the socket's buffer has no room for the whole frame.
+    pub async fn send(&self, text: &str) -> io::Result<()> {
+        put(&self.socket, &frames::masked(frames::TEXT, text.as_bytes())).await
+    }
+}
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+    }
+}
+
+/// Writes a small frame as a whole: half a frame would be followed by another one's beginning.
+async fn put(socket: &TcpStream, frame: &[u8]) -> io::Result<()> {
+    loop {
+        socket.writable().await?;
+        match socket.try_write(frame) {
+            Ok(n) if n == frame.len() => return Ok(()),
+            Ok(_) => return Err(io::Error::other("the socket took half a frame")),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 
@@ -148,7 +226,8 @@ async fn upgrade(
     mut socket: TcpStream,
     authority: &str,
     bearer: &str,
-) -> anyhow::Result<(TcpStream, Frames)> {
+    params: &str,
+) -> anyhow::Result<Opened> {
     let request = format!(
         "GET /v1/ws HTTP/1.1\r\nhost: {authority}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: aGFya2FyYSBsb2FkdGVzdA==\r\n\
@@ -167,31 +246,40 @@ async fn upgrade(
     if !answer.starts_with(b"HTTP/1.1 101") {
         bail!("no upgrade: {}", String::from_utf8_lossy(&answer[..end]));
     }
-    let start = br#"{"jsonrpc":"2.0","id":1,"method":"session.start","params":{}}"#;
-    socket.write_all(&frames::masked(frames::TEXT, start)).await?;
-    let mut parser = Frames::default();
-    let mut texts = 0;
-    parser.feed(&answer[end..], |opcode, _| texts += u32::from(opcode == frames::TEXT));
-    let mut buffer = vec![0; 16 * 1024];
-    while texts == 0 {
-        let n = socket.read(&mut buffer).await?;
-        if n == 0 {
+    let start = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"session.start","params":{params}}}"#);
+    socket.write_all(&frames::masked(frames::TEXT, start.as_bytes())).await?;
+    answer.drain(..end);
+    let mut frames = Frames::default();
+    let (mut texts, mut fed) = (0, 0);
+    loop {
+        frames.feed(&answer[fed..], |opcode, _| texts += u32::from(opcode == frames::TEXT));
+        fed = answer.len();
+        if texts > 0 {
+            break;
+        }
+        if socket.read_buf(&mut answer).await? == 0 {
             bail!("closed before session.start was answered");
         }
-        parser.feed(&buffer[..n], |opcode, _| texts += u32::from(opcode == frames::TEXT));
     }
-    Ok((socket, parser))
+    // An error answer says so in its beginning: there is no result.
+    let beginning = &answer[..answer.len().min(200)];
+    if !beginning.windows(8).any(|w| w == br#""result""#) {
+        bail!("session.start failed: {}", String::from_utf8_lossy(beginning));
+    }
+    Ok(Opened { socket, frames, answer })
 }
 
 /// Starts to read a socket that sends frames.
 #[must_use]
 pub fn read(socket: TcpStream, frames: Frames, tally: &Rc<Tally>) -> Reader {
-    let tally = Rc::clone(tally);
-    Reader(tokio::task::spawn_local(async move {
+    let (tally, socket) = (Rc::clone(tally), Rc::new(socket));
+    let own = Rc::clone(&socket);
+    let task = tokio::task::spawn_local(async move {
         // Whatever ends it, the session is over: that is counted.
-        let _ = read_on(&socket, frames, &tally).await;
+        let _ = read_on(&own, frames, &tally).await;
         tally.ended.set(tally.ended.get() + 1);
-    }))
+    });
+    Reader { task, socket }
 }
 
 async fn read_on(socket: &TcpStream, mut frames: Frames, tally: &Tally) -> io::Result<()> {
@@ -214,8 +302,7 @@ async fn read_on(socket: &TcpStream, mut frames: Frames, tally: &Tally) -> io::R
             Err(e) => return Err(e),
         }
         while let Some(pong) = frames.pong() {
-            socket.writable().await?;
-            socket.try_write(&pong)?; // a pong fits into an empty socket's buffer
+            put(socket, &pong).await?;
         }
     }
 }

@@ -44,14 +44,27 @@ const BASE: Step = Step {
 pub const PLAN: &[Step] = &[
     Step {
         name: "idle",
-        full: "idle --url URL --server-pid PID --sessions 5000 --window 60",
+        full: "idle --url URL --server-pid PID --sessions 5000 --rounds 5 --window 31",
         small: "idle --url URL --server-pid PID --sessions 200 --settle 1 --window 3",
         ..BASE
     },
     Step {
+        name: "ramp",
+        full: "ramp --url URL --server-pid PID --sessions 2000 --rounds 5 --pin",
+        small: "ramp --url URL --server-pid PID --sessions 100 --rounds 2 --settle 1",
+        ..BASE
+    },
+    Step {
         name: "broadcast",
-        full: "broadcast --url URL --server-pid PID --sessions 9000 --rounds 7 --floor --pin",
+        full: "broadcast --url URL --server-pid PID --sessions 10000 --rounds 7 --floor --pin",
         small: "broadcast --url URL --server-pid PID --sessions 200 --messages 5 --rounds 2 --floor",
+        ..BASE
+    },
+    Step {
+        name: "sync",
+        full: "sync --url URL --server-pid PID --users 200 --conversations 300 --members 300",
+        small: "sync --url URL --server-pid PID --users 20 --conversations 10 --members 10 --rounds 2 --settle 1",
+        minutes: 40,
         ..BASE
     },
     Step {

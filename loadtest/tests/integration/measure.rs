@@ -4,7 +4,8 @@ use std::path::Path;
 
 use harkara_loadtest::{
     broadcast::{self, floor::Floor},
-    idle,
+    figures::Measured,
+    idle, ramp, sync,
 };
 
 use crate::fake::{self, Manners};
@@ -38,9 +39,10 @@ async fn a_broadcast_gets_everywhere() {
     };
     assert!(broadcast::run(args).await.expect("a run"));
     let text = std::fs::read_to_string(out).expect("figures");
-    let figures: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!(figures["rounds"].as_array().map(Vec::len), Some(2));
-    assert!(figures["frame_bytes"].as_u64() > Some(100));
+    let measured: Measured = serde_json::from_str(&text).expect("JSON");
+    let figure = measured.figures.iter().find(|f| f.key == "broadcast.cpu_us_per_delivery");
+    let rounds = &figure.expect("a figure").rounds;
+    assert!(rounds.len() == 2 && rounds.iter().all(|&us| us > 0.0), "{rounds:?}");
 }
 
 #[tokio::test]
@@ -52,7 +54,56 @@ async fn idle_sessions_stay() {
         server_pid: std::process::id(),
         settle: 0,
         window: 1,
+        rounds: 2,
+        traffic: 3,
         out: None,
     };
-    assert!(idle::run(args).await.expect("a run"), "sessions ended");
+    let measured = idle::measure(&args).await.expect("nobody ended");
+    let rounds = |key: &str| measured.figures.iter().find(|f| f.key == key).map(|f| f.rounds.len());
+    assert_eq!(rounds("idle.cpu_us_per_session_second"), Some(2));
+    assert_eq!(rounds("idle.bytes_per_session_after_traffic"), Some(1));
+}
+
+#[tokio::test]
+async fn everybody_comes_and_comes_back() {
+    let mut args = ramp::Args {
+        url: fake::start(Manners::default()).await,
+        sessions: 25,
+        conversations: 3,
+        rounds: 2,
+        rate: None,
+        at_once: 4,
+        settle: 0,
+        server_pid: vec![std::process::id()],
+        pin: false,
+        out: None,
+    };
+    for rate in [None, Some(500.0)] {
+        args.rate = rate;
+        let measured = ramp::measure(&args).await.expect("a run");
+        assert!(measured.figures.iter().all(|f| f.rounds.len() == 2), "{:?}", measured.figures);
+        let live = |line: usize| measured.plots[1].lines[line].points.last().map(|p| p.1);
+        assert_eq!([live(0), live(1)], [Some(25.0); 2]);
+    }
+}
+
+#[tokio::test]
+async fn all_lists_are_whole() {
+    // More members than users, and fewer: then there are more rooms than anybody is in.
+    for members in [13, 5] {
+        let args = sync::Args {
+            url: fake::start(Manners::default()).await,
+            users: 10,
+            conversations: 12,
+            members,
+            rounds: 2,
+            settle: 0,
+            server_pid: vec![std::process::id()],
+            pin: false,
+            out: None,
+        };
+        let measured = sync::measure(&args).await.expect("a run");
+        assert_eq!(measured.plots[0].lines.len(), 2);
+        assert!(measured.plots[0].lines.iter().all(|line| line.points.len() == 10));
+    }
 }
