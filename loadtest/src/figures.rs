@@ -117,6 +117,15 @@ impl Figure {
         self
     }
 
+    /// Its name with its unit, where it has one.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self.unit.as_str() {
+            "" => self.name.clone(),
+            unit => format!("{}, {unit}", self.name),
+        }
+    }
+
     /// Least, median and most; nothing without rounds.
     #[must_use]
     pub fn spread(&self) -> Option<[f64; 3]> {
@@ -155,7 +164,7 @@ impl Measured {
 }
 
 fn row(figure: &Figure) -> Vec<String> {
-    let name = format!("{}, {}", figure.name, figure.unit);
+    let name = figure.label();
     let spread = figure.spread();
     let [least, median, most] = [0, 1, 2].map(|i| spread.map_or_else(String::new, |s| short(s[i])));
     let must = figure.target.as_ref().map_or_else(String::new, |target| match target.must {

@@ -8,10 +8,11 @@
 //!                                            │
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
-//! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs
+//! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs, capacity
 //! ```
 
 pub mod broadcast;
+pub mod capacity;
 pub mod check;
 pub mod effort;
 pub mod figures;

@@ -9,6 +9,7 @@
 //! - `idle --sessions N --server-pid PID`: memory and processor time of sessions that do nothing
 //! - `ramp --sessions N --server-pid PID`: what it costs that sessions come and come back
 //! - `sync --users N --server-pid PID`: how long many users wait who open their lists at once
+//! - `capacity --figures FILE --users N`: how many machines so many users need, by those figures
 //! - `report --binary FILE`: all measurements, as JSON, a page with plots, and the table of
 //!   docs/performance.md
 //! - `floor-server`: the bare socket loop itself, started by `broadcast`
@@ -16,7 +17,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harkara_loadtest::{broadcast, check, idle, out, ramp, replay, report, sync};
+use harkara_loadtest::{broadcast, capacity, check, idle, out, ramp, replay, report, sync};
 
 /// Plays real chat against a harkara server, checks it and measures it
 #[derive(Debug, Parser)]
@@ -40,6 +41,8 @@ enum Mode {
     Ramp(ramp::Args),
     /// Measure how long it takes many users to open their lists at once
     Sync(sync::Args),
+    /// Calculate how many machines so many users need
+    Capacity(capacity::Args),
     /// Measure everything and write it down
     Report(report::Args),
     /// The bare socket loop that `broadcast --floor` compares with
@@ -69,6 +72,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Idle(args) => one()?.block_on(idle::run(args)),
         Mode::Ramp(args) => one()?.block_on(ramp::run(args)),
         Mode::Sync(args) => one()?.block_on(sync::run(args)),
+        Mode::Capacity(args) => capacity::run(&args),
         Mode::Report(args) => report::run(&args),
         Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),
     }

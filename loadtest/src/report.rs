@@ -147,10 +147,7 @@ impl Report {
 /// A figure as a row: name, median, least, most, must, stretch, verdict.
 #[must_use]
 pub fn cells(figure: &Figure) -> [String; 7] {
-    let name = match figure.unit.as_str() {
-        "" => figure.name.clone(),
-        unit => format!("{}, {unit}", figure.name),
-    };
+    let name = figure.label();
     let spread = figure.spread();
     let [least, median, most] = [0, 1, 2].map(|i| spread.map_or_else(String::new, |s| short(s[i])));
     let bound = |bound: Bound| match bound {

@@ -140,8 +140,7 @@ fn table(text: &mut String, figures: &[&Figure], with_stretch: bool) {
         }
         head.push("");
     }
-    let _ = writeln!(text, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
-    for figure in figures {
+    let row = |figure: &&Figure| {
         let [name, _, _, _, must, stretch, holds] = cells(figure);
         let mut row = vec![name, spread(figure)];
         if has_target {
@@ -151,10 +150,22 @@ fn table(text: &mut String, figures: &[&Figure], with_stretch: bool) {
             }
             row.push(if holds == "MISSED" { "**MISSED**".to_owned() } else { holds });
         }
-        let row: Vec<String> = row.iter().map(|cell| plain(cell)).collect();
-        let _ = writeln!(text, "| {} |", row.join(" | "));
+        row
+    };
+    text.push_str(&markdown(&head, &figures.iter().map(row).collect::<Vec<_>>()));
+}
+
+/// A table with an empty line behind it.
+#[must_use]
+pub fn markdown(head: &[impl AsRef<str>], rows: &[Vec<String>]) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(head.iter().map(|cell| plain(cell.as_ref())).collect());
+    let _ = writeln!(text, "|{}", "---|".repeat(head.len()));
+    for row in rows {
+        text.push_str(&line(row.iter().map(|cell| plain(cell)).collect()));
     }
     text.push('\n');
+    text
 }
 
 fn spread(figure: &Figure) -> String {
