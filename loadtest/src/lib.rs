@@ -8,6 +8,7 @@
 //!                                            │
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
+//! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs
 //! ```
 
 pub mod broadcast;
@@ -18,10 +19,12 @@ pub mod idle;
 pub mod ids;
 pub mod journal;
 pub mod out;
+pub mod page;
 pub mod process;
 pub mod ramp;
 pub mod raw;
 pub mod replay;
+pub mod report;
 pub mod rooms;
 pub mod sample;
 pub mod sync;

@@ -9,12 +9,14 @@
 //! - `idle --sessions N --server-pid PID`: memory and processor time of sessions that do nothing
 //! - `ramp --sessions N --server-pid PID`: what it costs that sessions come and come back
 //! - `sync --users N --server-pid PID`: how long many users wait who open their lists at once
+//! - `report --binary FILE`: all measurements, as JSON, a page with plots, and the table of
+//!   docs/performance.md
 //! - `floor-server`: the bare socket loop itself, started by `broadcast`
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harkara_loadtest::{broadcast, check, idle, out, ramp, replay, sync};
+use harkara_loadtest::{broadcast, check, idle, out, ramp, replay, report, sync};
 
 /// Plays real chat against a harkara server, checks it and measures it
 #[derive(Debug, Parser)]
@@ -38,6 +40,8 @@ enum Mode {
     Ramp(ramp::Args),
     /// Measure how long it takes many users to open their lists at once
     Sync(sync::Args),
+    /// Measure everything and write it down
+    Report(report::Args),
     /// The bare socket loop that `broadcast --floor` compares with
     #[command(hide = true)]
     FloorServer(broadcast::floor::Args),
@@ -65,6 +69,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Idle(args) => one()?.block_on(idle::run(args)),
         Mode::Ramp(args) => one()?.block_on(ramp::run(args)),
         Mode::Sync(args) => one()?.block_on(sync::run(args)),
+        Mode::Report(args) => report::run(&args),
         Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),
     }
 }

@@ -16,6 +16,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     check,
+    figures::Measured,
     journal::Journal,
     out,
     wire::{Metrics, Settings},
@@ -162,8 +163,13 @@ async fn finish(
         check::judge(&check).await.with_context(|| format!("logs: {}", dir.display()))?
     };
     if let Some(path) = &args.out {
-        let figures = serde_json::json!({"replay": report, "check": verdicts});
-        let text = serde_json::to_string_pretty(&figures)?;
+        let breaches = (!args.no_check).then(|| verdicts.iter().map(|it| it.breaches).sum());
+        let told = Told {
+            measured: report.measured(command(args), breaches),
+            replay: report,
+            check: &verdicts,
+        };
+        let text = serde_json::to_string_pretty(&told)?;
         std::fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
     }
     let is_clean = report.is_complete() && verdicts.iter().all(|verdict| verdict.breaches == 0);
@@ -174,6 +180,24 @@ async fn finish(
         out::line(format!("clients' logs: {}", dir.display()));
     }
     Ok(is_clean)
+}
+
+/// The figures as every mode tells them, and all counters beside them.
+#[derive(Debug, serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    measured: Measured,
+    replay: &'a report::Report,
+    check: &'a [check::Verdict],
+}
+
+fn command(args: &Args) -> String {
+    let urls: String = args.url.iter().map(|url| format!(" --url {url}")).collect();
+    let speed = match args.speed {
+        Speed::Flat => "flat".to_owned(),
+        Speed::Times(times) => times.to_string(),
+    };
+    format!("harkara-loadtest replay {}{urls} --speed {speed}", args.dir.display())
 }
 
 fn log_dir(args: &Args) -> (PathBuf, bool) {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::parse::{Day, Step};
 use crate::{
+    figures::{Bound, Figure, Measured},
     out,
     wire::{Metrics, metrics::Quantiles},
 };
@@ -109,6 +110,42 @@ impl Report {
             && self.own_events + self.settled_as_repeats == self.intended
     }
 
+    /// As every mode tells it; `breaches` of the invariants, where they were checked.
+    #[must_use]
+    pub fn measured(&self, command: String, breaches: Option<u64>) -> Measured {
+        #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+        let count = |key: &str, name: &str, value: u64| one(key, name, "", value as f64);
+        let quantiles = |key: &str, name: &str, of: Quantiles| {
+            let figure = |part: &str, quantile: &str, value: f64| {
+                one(&format!("replay.{key}_{part}_ms"), &format!("{name}, {quantile}"), "ms", value)
+            };
+            [figure("p50", "median", of.p50_ms), figure("p99", "99th percentile", of.p99_ms)]
+        };
+        let rate = |key: &str, name: &str, value: f64| one(key, name, &format!("{name}/s"), value);
+        let mut figures = vec![
+            count("replay.messages", "messages accepted", self.accepted),
+            count("replay.deliveries", "deliveries", self.deliveries),
+            rate("replay.messages_per_second", "messages", self.messages_per_second),
+            rate("replay.deliveries_per_second", "deliveries", self.deliveries_per_second),
+        ];
+        figures.extend(quantiles("accepted", "send to accepted", self.send_to_accepted));
+        figures.extend(quantiles(
+            "event",
+            "send to the sender's own event",
+            self.send_to_own_event,
+        ));
+        figures.push(count("replay.reconnects", "reconnects", self.reconnects));
+        if let Some(breaches) = breaches {
+            let figure = count("replay.breaches", "breaches of an invariant", breaches);
+            figures.push(figure.must("I1–I9", Bound::AtMost(0.0), None));
+        }
+        let Totals { files, users, .. } = self.logs;
+        let title = format!("replay of {files} chat logs with {users} users");
+        let limits =
+            "the generator, which parses and logs every delivery, runs on the same machine";
+        Measured { title, command, figures, plots: Vec::new(), notes: vec![limits.to_owned()] }
+    }
+
     /// For people.
     #[must_use]
     pub fn table(&self) -> String {
@@ -143,4 +180,8 @@ impl Report {
         ];
         out::table(&["replay", ""], &rows)
     }
+}
+
+fn one(key: &str, name: &str, unit: &str, value: f64) -> Figure {
+    Figure::new(key, name, unit, vec![value])
 }

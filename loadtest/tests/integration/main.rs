@@ -1,5 +1,5 @@
 //! The load test against servers that we know: an honest fake that drops connections, a dishonest
-//! one, and the socket loop.
+//! one, the socket loop, and the report of it all.
 
 #[cfg(test)]
 mod fake;
@@ -7,3 +7,5 @@ mod fake;
 mod measure;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod report;
