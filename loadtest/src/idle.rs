@@ -21,8 +21,8 @@ mod traffic;
 use outcome::{Readings, Resident};
 
 /// Sessions opened and closed before memory is read for the first time, so that what is built on
-/// first use is there.
-const WARM_UP: usize = 200;
+/// first use is there. Few, since those that come after them use their memory again.
+const WARM_UP: usize = 20;
 
 /// Settings of `idle`.
 #[derive(Debug, Clone, clap::Args)]
@@ -96,6 +96,8 @@ async fn read(args: &Args) -> anyhow::Result<Readings> {
     let tally = Rc::new(Tally::default());
     let warm = &accounts[..accounts.len().min(WARM_UP)];
     drop(raw::sessions(&args.url, warm, &tally).await?);
+    // Tokens that were not used to make the rooms: verifying and remembering them counts.
+    let accounts = raw::accounts_on(&args.url, &prefix, "idle", args.sessions).await?;
     let settle = Duration::from_secs(args.settle);
     tokio::time::sleep(settle).await;
     tally.ended.set(0);

@@ -65,6 +65,9 @@ pub fn measured(args: &Args, readings: &Readings) -> Measured {
                 mib(readings.before),
                 mib(readings.after)
             ),
+            "to be measured on a server that had fewer sessions before: those that come use freed \
+             memory again"
+                .to_owned(),
             "the memory after traffic has in it what the messages themselves left in the process: \
              the log's and the store's caches, the conversations' windows of known requests"
                 .to_owned(),

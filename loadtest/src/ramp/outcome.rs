@@ -138,6 +138,9 @@ fn notes(args: &Args, connects: &[&Leg], resumes: &[&Leg]) -> Vec<String> {
         "connect: a token that the server has not seen, no cursors; resume: the same token again \
          and a cursor for each conversation, nothing missed"
             .to_owned(),
+        "everybody is cut off before anybody comes back: nobody keeps a conversation subscribed \
+         for the others"
+            .to_owned(),
         match args.rate {
             Some(rate) => {
                 format!("open loop, {rate} a second: latency counts from the intended time")

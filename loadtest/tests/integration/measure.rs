@@ -5,7 +5,13 @@ use std::path::Path;
 use harkara_loadtest::{
     broadcast::{self, floor::Floor},
     figures::Measured,
-    idle, ramp, sync,
+    idle, ramp,
+    raw::{self, Gate},
+    sync,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
 };
 
 use crate::fake::{self, Manners};
@@ -106,4 +112,27 @@ async fn all_lists_are_whole() {
         assert_eq!(measured.plots[0].lines.len(), 2);
         assert!(measured.plots[0].lines.iter().all(|line| line.points.len() == 10));
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_refused_is_not_taken_for_live() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("ws://{}", listener.local_addr().expect("an address"));
+    let refusing = async {
+        let (mut socket, _) = listener.accept().await.expect("a client");
+        let mut request = Vec::new();
+        while !request.windows(4).any(|w| w == b"\r\n\r\n") {
+            socket.read_buf(&mut request).await.expect("a request");
+        }
+        let text = br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no"}}"#;
+        let mut answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec();
+        answer.extend(raw::frames::header(raw::frames::TEXT, text.len()));
+        answer.extend(text);
+        socket.write_all(&answer).await.expect("written");
+        socket
+    };
+    let gate = Gate::of(&url).await.expect("an address");
+    let (opened, _socket) = tokio::join!(gate.open(0, "token", "{}"), refusing);
+    let error = opened.expect_err("refused").to_string();
+    assert!(error.contains("session.start failed") && error.contains("\"no\""), "{error}");
 }
