@@ -41,7 +41,7 @@ pub fn html(report: &Report) -> anyhow::Result<String> {
     let targets = report.targets();
     if !targets.is_empty() {
         page.push_str("<h2>Targets</h2>\n");
-        table(&mut page, "Target", &targets);
+        table(&mut page, &targets);
     }
     for entry in &report.entries {
         section(&mut page, entry)?;
@@ -58,7 +58,7 @@ fn section(page: &mut String, entry: &Entry) -> anyhow::Result<()> {
         let _ = writeln!(page, "<p class=\"missed\">FAILED: {}</p>", escaped(why));
     }
     if !figures.is_empty() {
-        table(page, "", &figures.iter().collect::<Vec<_>>());
+        table(page, &figures.iter().map(|figure| ("", figure)).collect::<Vec<_>>());
     }
     if !notes.is_empty() {
         page.push_str("<ul>\n");
@@ -71,15 +71,20 @@ fn section(page: &mut String, entry: &Entry) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(page: &mut String, head: &str, figures: &[&Figure]) {
+/// Figures, each behind the name of its measurement where that is not said above the table.
+fn table(page: &mut String, figures: &[(&str, &Figure)]) {
     page.push_str("<table><thead><tr>");
-    for name in [head, "median", "least", "most", "must", "stretch", ""] {
+    for name in ["", "median", "least", "most", "must", "stretch", ""] {
         let _ = write!(page, "<th>{name}</th>");
     }
     page.push_str("</tr></thead><tbody>\n");
-    for figure in figures {
+    for (by, figure) in figures {
         page.push_str("<tr>");
-        for cell in cells(figure) {
+        let mut cells = cells(figure);
+        if !by.is_empty() {
+            cells[0] = format!("{by}: {}", cells[0]);
+        }
+        for cell in cells {
             let class = match cell.as_str() {
                 "MISSED" => " class=\"missed\"",
                 "holds" => " class=\"holds\"",

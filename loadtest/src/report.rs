@@ -107,12 +107,15 @@ impl Report {
         places.into_iter().map(sentence).collect()
     }
 
-    /// The figures that have a target, by its number.
+    /// The figures that have a target, by its number, each behind the name of its measurement.
     #[must_use]
-    pub fn targets(&self) -> Vec<&Figure> {
-        let all = self.entries.iter().flat_map(|entry| &entry.measured.figures);
-        let mut figures: Vec<&Figure> = all.filter(|figure| figure.target.is_some()).collect();
-        let number = |figure: &&Figure| {
+    pub fn targets(&self) -> Vec<(&str, &Figure)> {
+        let all = self.entries.iter().flat_map(|entry| {
+            let figures = entry.measured.figures.iter();
+            figures.map(|figure| (entry.name.as_str(), figure))
+        });
+        let mut figures: Vec<_> = all.filter(|(_, figure)| figure.target.is_some()).collect();
+        let number = |(_, figure): &(&str, &Figure)| {
             let name = figure.target.as_ref().map_or("", |target| target.name.as_str());
             let digits: String = name.chars().filter(char::is_ascii_digit).collect();
             (digits.parse::<u32>().unwrap_or(u32::MAX), name.to_owned())
@@ -266,9 +269,9 @@ mod tests {
     #[test]
     fn targets_come_by_their_number() {
         let report = Report { entries: vec![entry("a", "R12"), entry("b", "R2")] };
-        let names: Vec<&str> = report.targets().iter().map(|it| it.key.as_str()).collect();
+        let names: Vec<&str> = report.targets().iter().map(|it| it.0).collect();
         assert_eq!(names, ["b", "a"]);
-        assert_eq!(cells(report.targets()[0])[4..], ["R2 ≤ 2.00", "≤ 0.500", "holds"]);
+        assert_eq!(cells(report.targets()[0].1)[4..], ["R2 ≤ 2.00", "≤ 0.500", "holds"]);
         assert_eq!(report.places(), ["two cores, ; took 3 min"]);
     }
 

@@ -97,10 +97,10 @@ pub fn generated(report: &Report, folder: &str) -> String {
     for place in &places {
         let _ = writeln!(text, "{}{}.\n", if places.len() > 1 { "- " } else { "" }, plain(place));
     }
-    let targets = report.targets();
-    if !targets.is_empty() {
+    let with_target = report.targets();
+    if !with_target.is_empty() {
         text.push_str("### Targets\n\n");
-        table(&mut text, &targets, true);
+        targets(&mut text, &with_target);
     }
     for entry in &report.entries {
         section(&mut text, entry, folder);
@@ -116,7 +116,7 @@ fn section(text: &mut String, entry: &Entry, folder: &str) {
         let _ = writeln!(text, "**FAILED:** {}\n", plain(why));
     }
     if !measured.figures.is_empty() {
-        table(text, &measured.figures.iter().collect::<Vec<_>>(), false);
+        table(text, &measured.figures);
     }
     for note in &measured.notes {
         let _ = writeln!(text, "- {}", plain(note));
@@ -129,30 +129,36 @@ fn section(text: &mut String, entry: &Entry, folder: &str) {
     }
 }
 
-/// With the stretch goals, or without them.
-fn table(text: &mut String, figures: &[&Figure], with_stretch: bool) {
+/// All figures of a measurement.
+fn table(text: &mut String, figures: &[Figure]) {
     let has_target = figures.iter().any(|figure| figure.target.is_some());
     let mut head = vec!["What", "Median (least to most)"];
     if has_target {
-        head.push("Must");
-        if with_stretch {
-            head.push("Stretch");
-        }
-        head.push("");
+        head.extend(["Must", ""]);
     }
-    let row = |figure: &&Figure| {
-        let [name, _, _, _, must, stretch, holds] = cells(figure);
+    let row = |figure: &Figure| {
+        let [name, _, _, _, must, _, holds] = cells(figure);
         let mut row = vec![name, spread(figure)];
         if has_target {
-            row.push(must);
-            if with_stretch {
-                row.push(stretch);
-            }
-            row.push(if holds == "MISSED" { "**MISSED**".to_owned() } else { holds });
+            row.extend([must, loud(holds)]);
         }
         row
     };
     text.push_str(&markdown(&head, &figures.iter().map(row).collect::<Vec<_>>()));
+}
+
+/// The figures of all measurements that have a target.
+fn targets(text: &mut String, figures: &[(&str, &Figure)]) {
+    let head = ["What", "Measured by", "Median (least to most)", "Must", "Stretch", ""];
+    let row = |(by, figure): &(&str, &Figure)| {
+        let [name, _, _, _, must, stretch, holds] = cells(figure);
+        vec![name, (*by).to_owned(), spread(figure), must, stretch, loud(holds)]
+    };
+    text.push_str(&markdown(&head, &figures.iter().map(row).collect::<Vec<_>>()));
+}
+
+fn loud(holds: String) -> String {
+    if holds == "MISSED" { "**MISSED**".to_owned() } else { holds }
 }
 
 /// A table with an empty line behind it.

@@ -1,6 +1,8 @@
 //! The load test against servers that we know: an honest fake that drops connections, a dishonest
-//! one, the socket loop, and the report of it all.
+//! one, the socket loop, the report of it all, and the documents that show it.
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
