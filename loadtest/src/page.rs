@@ -17,8 +17,9 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-
   margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; width: 100%; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #ddd;
-  font-variant-numeric: tabular-nums; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; }
+  font-variant-numeric: tabular-nums; vertical-align: top;
+  white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; }
 thead th { border-bottom: 2px solid #888; }
 .missed { color: #b00020; font-weight: bold; }
 .holds { color: #00692f; }

@@ -136,6 +136,21 @@ impl Report {
         self.entries.sort_by_key(|entry| place(entry).unwrap_or(usize::MAX));
     }
 
+    /// As JSON with a line for each entry, points to five digits: small enough to be kept with
+    /// the documents, and what did not change stays as it was.
+    ///
+    /// # Errors
+    /// When a figure is no number.
+    pub fn compact(&self) -> anyhow::Result<String> {
+        let mut entries = self.entries.clone();
+        let plots = entries.iter_mut().flat_map(|entry| &mut entry.measured.plots);
+        for point in plots.flat_map(|plot| &mut plot.lines).flat_map(|line| &mut line.points) {
+            *point = (rounded(point.0), rounded(point.1));
+        }
+        let lines: Result<Vec<String>, _> = entries.iter().map(serde_json::to_string).collect();
+        Ok(format!("{{\"entries\":[\n{}\n]}}\n", lines?.join(",\n")))
+    }
+
     /// Reads one that was written.
     ///
     /// # Errors
@@ -162,6 +177,11 @@ pub fn cells(figure: &Figure) -> [String; 7] {
     let stretch = target.and_then(|it| it.stretch).map_or_else(String::new, bound);
     let holds = figure.holds().map_or("", |holds| if holds { "holds" } else { "MISSED" });
     [name, median, least, most, must, stretch, holds.to_owned()]
+}
+
+/// To five significant digits.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
 }
 
 /// `45 s`, `12 min`.
@@ -278,7 +298,7 @@ mod tests {
     #[test]
     fn what_was_measured_anew_replaces_only_itself() {
         let mut report = Report { entries: vec![entry("idle", "R1"), entry("by hand", "R2")] };
-        report.take(vec![entry("idle", "R3"), entry(PLAN[0].name, "R4")]);
+        report.take(vec![entry("idle", "R3"), entry(PLAN[1].name, "R4")]);
         let targets = |report: &Report| -> Vec<String> {
             report
                 .entries
@@ -287,6 +307,9 @@ mod tests {
                 .collect()
         };
         assert!(targets(&report).iter().all(|must| !must.starts_with("R1 ")));
+        let again: Report = serde_json::from_str(&report.compact().expect("JSON")).expect("again");
+        assert_eq!((targets(&again), again.entries.len()), (targets(&report), 3));
+        assert_eq!((rounded(1_234_567.0), rounded(0.000_123_456)), (1_234_600.0, 0.000_123_46));
         assert_eq!(report.entries.last().map(|it| it.name.as_str()), Some("by hand"));
     }
 }

@@ -54,7 +54,7 @@ pub fn write(path: &Path, report: &Report) -> anyhow::Result<()> {
             write(folder.join(picture(entry, number)), &plot::svg(plot)?)?;
         }
     }
-    write(folder.join(RECORDED), &format!("{}\n", serde_json::to_string_pretty(report)?))?;
+    write(folder.join(RECORDED), &report.compact()?)?;
     write(path.to_owned(), &page)
 }
 

@@ -27,7 +27,9 @@ fn words(processors: &str, memory: &str, kernel: &str) -> String {
         .unwrap_or_default();
     let gib = kib / f64::from(1 << 20);
     let many = if cores == 1 { "core" } else { "cores" };
-    format!("{cores} {many} of {model}, {gib:.0} GiB of memory, Linux {}", kernel.trim())
+    // What stands behind the number names whoever built it.
+    let kernel = kernel.trim().split(['-', '+']).next().unwrap_or_default();
+    format!("{cores} {many} of {model}, {gib:.0} GiB of memory, Linux {kernel}")
 }
 
 /// `2026-11-23`, as it is in Greenwich.
@@ -46,7 +48,7 @@ mod tests {
     #[test]
     fn the_machine_is_told_in_a_line() {
         let processors = "processor\t: 0\nmodel name\t: A: fast one\n\nprocessor\t: 1\n";
-        let words = words(processors, "MemTotal:       25165824 kB\n", "6.1.0\n");
+        let words = words(processors, "MemTotal:       25165824 kB\n", "6.1.0-amd64\n");
         assert_eq!(words, "2 cores of A: fast one, 24 GiB of memory, Linux 6.1.0");
         assert!(today().starts_with("20"));
     }
