@@ -8,12 +8,13 @@
 //!                                            │
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw ─▶ broadcast, idle
-//! raw, system ─▶ steady ─▶ growth
+//! raw, system ─▶ steady ─▶ growth, floor ◀─ bare loops over the engines' libraries
 //! ```
 
 pub mod broadcast;
 pub mod check;
 pub mod figures;
+pub mod floor;
 pub mod growth;
 pub mod honest;
 pub mod idle;

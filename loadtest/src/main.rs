@@ -10,12 +10,14 @@
 //! - `steady --sessions N --room K --rate R --server-pid PID`: latency and the cost of a delivery
 //!   under a constant rate that is offered whatever the answers
 //! - `growth --server-pid PID`: the same with more sessions, longer histories, more conversations
+//! - `floor --engine embedded --floor-program PATH --server-pid PID`: latency and throughput beside
+//!   bare loops over the engines' libraries
 //! - `floor-server`: the bare socket loop itself, started by `broadcast`
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harkara_loadtest::{broadcast, check, growth, idle, out, process, replay, steady};
+use harkara_loadtest::{broadcast, check, floor, growth, idle, out, process, replay, steady};
 
 /// Plays real chat against a harkara server, checks it and measures it
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ enum Mode {
     Steady(steady::Args),
     /// Measure whether a delivery costs the same when there is more of everything
     Growth(growth::Args),
+    /// Measure latency and throughput beside the engines alone
+    Floor(floor::Args),
     /// The bare socket loop that `broadcast --floor` compares with
     #[command(hide = true)]
     FloorServer(broadcast::floor::Args),
@@ -67,6 +71,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Idle(args) => one()?.block_on(idle::run(args)),
         Mode::Steady(args) => one()?.block_on(steady::run(args)),
         Mode::Growth(args) => one()?.block_on(growth::run(args)),
+        Mode::Floor(args) => one()?.block_on(floor::run(args)),
         Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),
     }
 }
