@@ -64,6 +64,7 @@ const fn position(offset: u64) -> Position {
 }
 
 /// A conversation and the next records for it.
+#[derive(Clone)]
 struct Room {
     state: State,
     window: Window,
@@ -115,20 +116,21 @@ impl Room {
 }
 
 pub fn operations() -> Vec<Operation> {
+    let room = Room::new();
     vec![
-        decide_message(),
-        evolve_message(),
-        find_repeat(),
-        plan_messages("plan a message", 1, 8),
-        plan_messages("plan 64 messages", 64, 350),
-        publish("publish to 1 endpoint", 1),
-        publish("publish to 64 endpoints", 64),
-        whole_way(),
+        decide_message(room.clone()),
+        evolve_message(room.clone()),
+        find_repeat(room.clone()),
+        plan_messages(room.clone(), "plan a message", 1, 8),
+        // Six each, and the lists grow.
+        plan_messages(room.clone(), "plan 64 messages", 64, 394),
+        publish(room.clone(), "publish to 1 endpoint", 1),
+        publish(room.clone(), "publish to 64 endpoints", 64),
+        whole_way(room),
     ]
 }
 
-fn decide_message() -> Operation {
-    let mut room = Room::new();
+fn decide_message(mut room: Room) -> Operation {
     let work = room.next_work();
     Operation::new(
         "decide a message",
@@ -138,8 +140,7 @@ fn decide_message() -> Operation {
     )
 }
 
-fn evolve_message() -> Operation {
-    let mut room = Room::new();
+fn evolve_message(mut room: Room) -> Operation {
     let event = room.decide(send());
     let (head, before) = (room.state.head, room.state.chain);
     Operation::new(
@@ -154,8 +155,7 @@ fn evolve_message() -> Operation {
     )
 }
 
-fn find_repeat() -> Operation {
-    let room = Room::new();
+fn find_repeat(room: Room) -> Operation {
     let repeat = record(room.next / 2, send());
     Operation::new(
         "decide a repeat",
@@ -165,8 +165,12 @@ fn find_repeat() -> Operation {
     )
 }
 
-fn plan_messages(name: &'static str, messages: usize, allocations_max: u64) -> Operation {
-    let mut room = Room::new();
+fn plan_messages(
+    mut room: Room,
+    name: &'static str,
+    messages: usize,
+    allocations_max: u64,
+) -> Operation {
     let mut slot = room.slot();
     let next = move || (0..messages).map(|_| room.next_work()).collect::<Vec<Work>>();
     let plan = move |works: Vec<Work>| {
@@ -195,9 +199,9 @@ fn delivery(endpoints: u64) -> Delivery {
 }
 
 /// However many listen, it is one list and one frame.
-fn publish(name: &'static str, endpoints: u64) -> Operation {
+fn publish(mut room: Room, name: &'static str, endpoints: u64) -> Operation {
     let mut delivery = delivery(endpoints);
-    let event: Arc<Event> = Arc::from(Room::new().decide(send()));
+    let event: Arc<Event> = Arc::from(room.decide(send()));
     Operation::new(
         name,
         2,
@@ -209,8 +213,7 @@ fn publish(name: &'static str, endpoints: u64) -> Operation {
 }
 
 /// From the log's bytes to the link, but for the store and the actor's own work.
-fn whole_way() -> Operation {
-    let mut room = Room::new();
+fn whole_way(mut room: Room) -> Operation {
     let (mut slot, mut delivery) = (room.slot(), delivery(4));
     let next = move || {
         let work = room.next_work();
