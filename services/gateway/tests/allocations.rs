@@ -5,5 +5,6 @@ mod operations;
 
 #[test]
 fn hot_functions_keep_to_their_allocations() {
-    harkara_test_costs::assert_within(operations::operations());
+    // More sessions take no more, and take a debug build long to join.
+    harkara_test_costs::assert_within(operations::operations(1_000));
 }

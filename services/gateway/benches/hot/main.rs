@@ -4,5 +4,5 @@
 mod operations;
 
 fn main() {
-    harkara_test_costs::bench("gateway", operations::operations());
+    harkara_test_costs::bench("gateway", operations::operations(10_000));
 }

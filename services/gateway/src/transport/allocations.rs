@@ -16,7 +16,7 @@ fn settings() -> Settings {
     Settings { limits: Limits::default(), clock: SystemClock::shared() }
 }
 
-/// A message that came whole, as clients send it.
+/// A message that came whole, as clients send it. The last one's buffer is still there.
 fn decode() -> Operation {
     let settings = settings();
     let mut decoder = Decoder::new(&settings.limits, BytesMut::new());
@@ -36,7 +36,7 @@ fn decode() -> Operation {
     )
 }
 
-/// Frames that are queued and then taken by the kernel, all at once.
+/// Frames that are queued and then taken by the kernel, all at once: an idle socket has no queue.
 fn queue(name: &'static str, frames: usize, allocations_max: u64) -> Operation {
     let outbox = Rc::new(Outbox::new(Rc::new(settings())));
     let (handle, frame) = (SocketHandle::new(Rc::clone(&outbox)), encode_text_frame(&[b'x'; 400]));
@@ -45,7 +45,9 @@ fn queue(name: &'static str, frames: usize, allocations_max: u64) -> Operation {
         allocations_max,
         || (),
         move |()| {
-            (0..frames).for_each(|_| drop(handle.send(frame.clone())));
+            for _ in 0..frames {
+                handle.send(frame.clone());
+            }
             let queued = handle.queued_bytes();
             outbox.consume(queued);
         },

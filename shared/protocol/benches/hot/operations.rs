@@ -102,13 +102,13 @@ fn requests() -> Vec<Operation> {
     vec![
         Operation::new(
             "request: decode message.send",
-            4,
+            13,
             || (),
             move |()| json::decode_request(&frame),
         ),
         Operation::new(
             "content: canonical form",
-            9,
+            7,
             || (),
             move |()| content::canonical(&params.content),
         ),
@@ -116,7 +116,7 @@ fn requests() -> Vec<Operation> {
         // What a gateway does with a message, but for its socket and the log.
         Operation::new(
             "request to record",
-            24,
+            30,
             || (),
             move |()| {
                 let call = json::decode_request(&again).expect("a request").call;
@@ -134,7 +134,7 @@ fn answers() -> Vec<Operation> {
     vec![
         Operation::new(
             "event frame: encode a message",
-            8,
+            11,
             || (),
             move |()| json::encode_event(ROOM, &event),
         ),
@@ -156,7 +156,7 @@ fn rows() -> Vec<Operation> {
         Operation::new("row: encode a message", 10, || (), move |()| stored::encode_event(&event)),
         Operation::new(
             "row: decode a message",
-            2,
+            1,
             || (),
             move |()| stored::decode_event(1_000, &row),
         ),
