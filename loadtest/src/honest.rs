@@ -14,7 +14,7 @@ const BUSY: f64 = 0.9;
 const FULL: f64 = 0.95;
 
 /// Lateness of the sender, 99th percentile, from which on it distorts what it measures. Milliseconds.
-const LATE_MS: f64 = 2.0;
+pub const LATE_MS: f64 = 2.0;
 
 /// Watches this process from now on.
 #[derive(Debug)]

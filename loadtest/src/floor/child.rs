@@ -21,6 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Quantiles of a distribution on the line, besides the first: steps of a thousandth.
 pub const STEPS: usize = 1_000;
 
+/// The place of the median among them.
+pub const MEDIAN: usize = STEPS / 2;
+
+/// The place of the 99th percentile among them.
+pub const P99: usize = STEPS - STEPS / 100;
+
 /// Which engines the server stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
@@ -65,10 +71,13 @@ pub struct Latency {
     pub insert: Times,
     /// An append and then an insert.
     pub both: Times,
+    /// How late the programs were themselves, 99th percentile, milliseconds: it is in these times.
+    pub late_ms: f64,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Line {
+    late: Times,
     append: Option<Times>,
     insert: Option<Times>,
     both: Option<Times>,
@@ -138,16 +147,17 @@ impl Programs {
     pub async fn latency(&self, args: &Args) -> anyhow::Result<Latency> {
         let load = load("rate", u64::from(args.rate), args.sessions / super::ROOM);
         let Some(store) = &self.store else {
-            let Line { append, insert, both } = self.log.run(args, &load).await?;
+            let Line { append, insert, both, late } = self.log.run(args, &load).await?;
             let all = append.zip(insert).zip(both);
             let ((append, insert), both) = all.context("the program told other things")?;
-            return Latency { append, insert, both }.whole(args);
+            return Latency { append, insert, both, late_ms: late.ms(P99) }.whole(args);
         };
         let (log, store) = tokio::try_join!(self.log.run(args, &load), store.run(args, &load))?;
         let pair = log.append.zip(store.insert);
         let (append, insert) = pair.context("the programs told other things")?;
         let both = sum::independent(&append, &insert);
-        Latency { append, insert, both }.whole(args)
+        let late_ms = log.late.ms(P99).max(store.late.ms(P99));
+        Latency { append, insert, both, late_ms }.whole(args)
     }
 
     /// As many appends as there can be.
@@ -226,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_line_is_read() {
-        let text = r#"{"floor":"x","append":{"count":3,"seconds":2.000000000,"took_ns":[1000000,2000000]}}"#;
+        let text = r#"{"floor":"x","append":{"count":3,"seconds":2.000000000,"took_ns":[1000000,2000000]},"late":{"count":0,"seconds":2.0,"took_ns":[]}}"#;
         let line: Line = serde_json::from_str(text).unwrap();
         let append = line.append.unwrap();
         assert!((append.per_s() - 1.5).abs() < 1e-9 && (append.ms(1) - 2.0).abs() < 1e-9);

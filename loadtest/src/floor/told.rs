@@ -3,18 +3,16 @@
 use super::{
     Args, Round,
     accepts::Accepted,
-    child::{Engine, Latency, STEPS, Times},
+    child::{Engine, Latency, MEDIAN, P99, STEPS, Times},
 };
 use crate::{
     figures::{Axis, Bound, Figure, Line, Measured, Plot},
+    honest::LATE_MS,
     steady::{Run, told},
 };
 
 /// How a figure is read off a round.
 type Reading = (&'static str, &'static str, &'static str, fn(&Round) -> f64);
-
-const MEDIAN: usize = STEPS / 2;
-const P99: usize = STEPS - STEPS / 100;
 
 const READINGS: [Reading; 13] = [
     ("floor.r5_deliver_p50_ms", "send → deliver, p50", "ms", |r| r.steady.deliver_ms(0.5)),
@@ -179,8 +177,27 @@ fn notes(args: &Args, rounds: &[Round]) -> Vec<String> {
     for (number, round) in (1..).zip(rounds) {
         let wrongs = wrongs(&round.accepted).into_iter().chain(round.accepted.breath.notes(cores));
         notes.extend(wrongs.map(|wrong| format!("throughput, round {number}: {wrong}")));
+        let doubts = doubts(&round.engines, round.steady.deliver_ms(0.5));
+        notes.extend(
+            doubts.into_iter().map(|doubt| format!("engines alone, round {number}: {doubt}")),
+        );
     }
     notes
+}
+
+/// Why a round's ratios of latency may say nothing.
+fn doubts(engines: &Latency, deliver_ms: f64) -> Vec<String> {
+    let (late, alone) = (engines.late_ms, engines.both.ms(MEDIAN));
+    let late = (late > LATE_MS).then(|| {
+        format!("THE PROGRAM WAS LATE: 99 % were begun within {late:.1} ms of their time")
+    });
+    let slower = (alone > deliver_ms).then(|| {
+        format!(
+            "THEY WERE SLOWER ({alone:.2} ms) THAN THE SERVER ON TOP OF THEM ({deliver_ms:.2} ms): \
+             something else used the machine, or it was too small for the rate; the ratio says nothing"
+        )
+    });
+    late.into_iter().chain(slower).collect()
 }
 
 fn wrongs(accepted: &Accepted) -> Vec<String> {
@@ -210,6 +227,15 @@ mod tests {
         assert!(points.is_sorted_by(|a, b| a.0 <= b.0 && a.1 >= b.1), "{points:?}");
         let half = points.iter().filter(|point| point.1 > 50.0);
         assert!(half.clone().all(|point| point.0 < 2.0) && half.count() == 5);
+    }
+
+    #[test]
+    fn a_floor_above_the_house_is_told() {
+        let [append, insert, both] = [1, 1, 3].map(|ms| times(5, ms * 1_000_000));
+        let engines = Latency { append, insert, both, late_ms: 0.1 };
+        assert!(doubts(&engines, 3.5).is_empty());
+        assert!(doubts(&engines, 2.5)[0].contains("SLOWER (3.00 ms)"));
+        assert!(doubts(&Latency { late_ms: 2.5, ..engines }, 3.5)[0].contains("LATE"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Arguments {
             _ => return Err("one of --rate and --in-flight, above 0".to_owned()),
         };
         let (seconds, warm_up) = (self.number("seconds", 10)?, self.number("warm-up", 2)?);
-        Ok(Plan { load, warm_up: warm_up * SECOND, counted: seconds.max(1) * SECOND })
+        Ok(Plan::new(load, warm_up * SECOND, seconds.max(1) * SECOND))
     }
 
     /// The messages that it says.
@@ -103,15 +103,21 @@ pub enum Load {
 }
 
 /// When to do what. Times are nanoseconds of the caller's clock.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Plan {
     /// How much at a time.
     pub load: Load,
     warm_up: u64,
     counted: u64,
+    /// At a rate: how long after its moment each message was begun.
+    late: Seen,
 }
 
 impl Plan {
+    fn new(load: Load, warm_up: u64, counted: u64) -> Self {
+        Self { load, warm_up, counted, late: Seen::default() }
+    }
+
     /// How many may be unanswered; at a rate that is what four seconds bring, so that an engine
     /// which falls behind is seen in the times and not in memory.
     #[must_use]
@@ -138,12 +144,14 @@ impl Plan {
         let start = now();
         let from = start + self.warm_up;
         let until = from + self.counted;
-        seen.iter().for_each(|seen| seen.window(self.load, from, until));
+        let all = seen.iter().copied().chain([&self.late]);
+        all.for_each(|seen| seen.window(self.load, from, until));
         for number in 0.. {
             let due = match self.load {
                 Load::Rate(rate) => {
                     let due = start + number * SECOND / rate;
                     thread::sleep(Duration::from_nanos(due.saturating_sub(now())));
+                    self.late.done(due, due, now());
                     due
                 }
                 Load::FlatOut(_) => now(),
@@ -159,10 +167,9 @@ impl Plan {
     /// The line for whoever started this.
     #[must_use]
     pub fn line(&self, name: &str, seen: &[(&str, &Seen)]) -> String {
-        let all: Vec<String> = seen
-            .iter()
-            .map(|(what, seen)| format!("\"{what}\":{}", seen.of(self.counted)))
-            .collect();
+        let all = seen.iter().copied().chain([("late", &self.late)]);
+        let all: Vec<String> =
+            all.map(|(what, seen)| format!("\"{what}\":{}", seen.of(self.counted))).collect();
         format!("{{\"floor\":\"{name}\",{}}}", all.join(","))
     }
 }
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn at_a_rate_what_was_due_in_the_window_counts_from_then() {
-        let plan = Plan { load: Load::Rate(1_000_000), warm_up: 3_000, counted: 4_000 };
+        let plan = Plan::new(Load::Rate(1_000_000), 3_000, 4_000);
         let seen = Seen::default();
         // A clock that is always ahead, so that nothing is waited for.
         let clock = || 10 * SECOND;
@@ -258,13 +265,14 @@ mod tests {
         assert_eq!(due, [0, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000]);
         let line = plan.line("x", &[("append", &seen)]);
         let sevens = vec!["7"; STEPS + 1].join(",");
-        let all = format!("\"count\":4,\"seconds\":0.000004000,\"took_ns\":[{sevens}]");
-        assert_eq!(line, format!("{{\"floor\":\"x\",\"append\":{{{all}}}}}"));
+        let append = format!("{{\"count\":4,\"seconds\":0.000004000,\"took_ns\":[{sevens}]}}");
+        let begin = format!("{{\"floor\":\"x\",\"append\":{append},\"late\":{{\"count\":4,");
+        assert!(line.starts_with(&begin), "{line}");
     }
 
     #[test]
     fn flat_out_what_was_done_in_the_window_counts() {
-        let plan = Plan { load: Load::FlatOut(1), warm_up: 10, counted: 100 };
+        let plan = Plan::new(Load::FlatOut(1), 10, 100);
         let (seen, time) = (Seen::default(), Cell::new(0));
         let tick = || {
             time.set(time.get() + 5);
