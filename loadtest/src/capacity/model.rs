@@ -45,7 +45,7 @@ pub struct Assumptions {
     /// Part of its processors that a machine may use at the busiest time
     #[arg(long, default_value_t = 0.5)]
     pub load: f64,
-    /// Gateways and workers more than needed, as a part: so many may be missing
+    /// Gateways and workers more than needed, as a part, but at least one: so many may be missing
     #[arg(long, default_value_t = 0.25)]
     pub spare: f64,
     /// Sessions that a gateway is to hold at most
@@ -123,14 +123,16 @@ impl Need {
         let log_disk = messages_per_day * with.log_days * stored_bytes * with.copies;
         let store_disk_per_year = messages_per_day * 365.0 * stored_bytes * with.copies;
 
-        let service = |cores: f64| cores / (with.service_cores * with.load) * (1.0 + with.spare);
+        let service = |cores: f64| cores / (with.service_cores * with.load);
+        // However few they are, one of them may be missing.
+        let spared = |need: f64| (need * (1.0 + with.spare)).max(need.ceil() + 1.0);
         let node = |cores: f64| cores / (with.node_cores * with.load);
         let disk = |bytes: f64| bytes / (with.node_disk * 1e12);
-        let by_sessions = sessions / with.gateway_sessions * (1.0 + with.spare);
-        let gateways = Machines::most(
-            2.0,
-            &[(by_sessions, "sessions"), (service(gateway_cores), "processor")],
-        );
+        let gateways = [
+            (spared(sessions / with.gateway_sessions), "sessions"),
+            (spared(service(gateway_cores)), "processor"),
+        ];
+        let gateways = Machines::most(2.0, &gateways);
         let nodes = |cores: f64, bytes: f64| {
             Machines::most(with.copies, &[(node(cores), "processor"), (disk(bytes), "disk")])
         };
@@ -144,7 +146,7 @@ impl Need {
             broker_cores,
             store_cores,
             gateways,
-            workers: Machines::most(2.0, &[(service(worker_cores), "processor")]),
+            workers: Machines::most(2.0, &[(spared(service(worker_cores)), "processor")]),
             brokers: nodes(broker_cores, log_disk),
             store_nodes: nodes(store_cores, store_disk_per_year * with.years),
             session_memory: sessions * measured.session_bytes,
@@ -234,7 +236,7 @@ mod tests {
         near(need.worker_cores, 0.5);
         near(need.broker_cores, 0.75);
         near(need.store_cores, 3.0);
-        // 864,000 / 250,000 × 1.25 = 4.32; 2.228 / (4 × 0.5) × 1.25 = 1.39.
+        // 864,000 / 250,000 = 3.456, with a quarter more 4.32; 2.228 / (4 × 0.5) = 1.114, and one.
         assert_eq!(need.gateways, Machines { count: 5.0, by: "sessions" });
         assert_eq!(need.workers, Machines { count: 2.0, by: "fewest" });
         assert_eq!(need.brokers, Machines { count: 3.0, by: "fewest" });

@@ -1,13 +1,12 @@
 //! Which measurements there are, with which arguments, at full size and small.
 //!
 //! In the arguments stand `URL` and `PID` for the server that was started (each as often as it has
-//! gateways or processes, with the flag in front), and `LOGS` for the directory with chat logs.
+//! gateways or processes, with the flag in front), `BROKERS` and `NODES` for its engines, `LOGS` for
+//! the directory with chat logs, `DIR` for an empty one, and `EXAMPLES` for where cargo puts examples.
 
 /// What a measurement runs against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Against {
-    /// Nothing that this program starts: the mode starts what it needs, given `--binary`.
-    Itself,
     /// One process with embedded engines.
     Standalone,
     /// Gateways, workers, Kafka and Cassandra.
@@ -57,20 +56,104 @@ pub const PLAN: &[Step] = &[
     Step {
         name: "broadcast",
         full: "broadcast --url URL --server-pid PID --sessions 10000 --rounds 7 --floor --pin",
-        small: "broadcast --url URL --server-pid PID --sessions 200 --messages 5 --rounds 2 --floor",
+        small: "broadcast --url URL --server-pid PID --sessions 200 --messages 5 --rounds 2 \
+               --floor",
+        ..BASE
+    },
+    Step {
+        name: "steady",
+        full: "steady --url URL --server-pid PID --sessions 1000 --room 10 --rate 1000 \
+               --rounds 5 --pin 0:1",
+        small: "steady --url URL --server-pid PID --sessions 100 --rate 50 --seconds 2 \
+               --warm-up 1 --rounds 2",
+        ..BASE
+    },
+    Step {
+        name: "steady.push",
+        full: "steady --url URL --server-pid PID --push --sessions 1000 --room 10 --rate 1000 \
+               --rounds 5 --pin 0:1",
+        small: "steady --url URL --server-pid PID --push --sessions 100 --rate 50 --seconds 2 \
+               --warm-up 1 --rounds 2",
+        ..BASE
+    },
+    Step {
+        name: "peer",
+        full: "peer --harkara-url URL --harkara-pid PID --rounds 5 --pin 0:1",
+        small: "peer --harkara-url URL --harkara-pid PID --sessions 100 --rate 50 --seconds 2 \
+               --warm-up 1 --rounds 2 --parts idle,steady",
+        minutes: 60,
+        ..BASE
+    },
+    Step {
+        name: "floor",
+        full: "floor --url URL --server-pid PID --engine embedded --floor-program \
+               EXAMPLES/embedded-floor --dir DIR --rounds 5",
+        small: "floor --url URL --server-pid PID --engine embedded --floor-program \
+               EXAMPLES/embedded-floor --dir DIR --rounds 2 --seconds 2 --warm-up 1 --rate 50 \
+               --sessions 100 --senders 4",
         ..BASE
     },
     Step {
         name: "sync",
         full: "sync --url URL --server-pid PID --users 200 --conversations 300 --members 300",
-        small: "sync --url URL --server-pid PID --users 20 --conversations 10 --members 10 --rounds 2 --settle 1",
+        small: "sync --url URL --server-pid PID --users 20 --conversations 10 --members 10 \
+               --rounds 2 --settle 1",
         minutes: 40,
+        ..BASE
+    },
+    Step {
+        name: "growth.sessions",
+        full: "growth --url URL --server-pid PID --axis sessions --sessions 1000,4000,19000 \
+               --rounds 5",
+        small: "growth --url URL --server-pid PID --axis sessions --sessions 20,100 --rate 20 \
+               --seconds 2 --warm-up 1 --rounds 2",
+        minutes: 60,
+        ..BASE
+    },
+    Step {
+        name: "growth.history",
+        full: "growth --url URL --server-pid PID --axis history --history 1000,30000,1000000 \
+               --history-rooms 2 --rounds 5",
+        small: "growth --url URL --server-pid PID --axis history --history 100,1000 \
+               --history-rooms 2 --rate 20 --seconds 2 --warm-up 1 --rounds 2",
+        minutes: 90,
+        ..BASE
+    },
+    Step {
+        name: "growth.conversations",
+        full: "growth --url URL --server-pid PID --axis conversations --conversations \
+               100,3000,100000 --rounds 5",
+        small: "growth --url URL --server-pid PID --axis conversations --conversations 5,20 \
+               --rate 20 --seconds 2 --warm-up 1 --rounds 2",
+        minutes: 60,
         ..BASE
     },
     Step {
         name: "replay",
         full: "replay LOGS --url URL --speed flat",
         small: "replay LOGS --url URL --speed flat --days 5",
+        ..BASE
+    },
+    Step {
+        name: "cluster.steady",
+        against: Against::Cluster,
+        full: "steady --url URL --server-pid PID --sessions 500 --room 10 --rate 500 --rounds \
+               5",
+        small: "steady --url URL --server-pid PID --sessions 100 --rate 50 --seconds 2 \
+               --warm-up 1 --rounds 2",
+        ..BASE
+    },
+    Step {
+        name: "cluster.floor",
+        against: Against::Cluster,
+        full: "floor --url URL --server-pid PID --engine cluster --floor-program \
+               EXAMPLES/kafka-floor --floor-program EXAMPLES/scylla-floor --brokers BROKERS \
+               --nodes NODES --rounds 5",
+        small: "floor --url URL --server-pid PID --engine cluster --floor-program \
+               EXAMPLES/kafka-floor --floor-program EXAMPLES/scylla-floor --brokers BROKERS \
+               --nodes NODES --rounds 2 --seconds 2 --warm-up 1 --rate 50 --sessions 100 \
+               --senders 4",
+        minutes: 30,
         ..BASE
     },
     Step {
@@ -89,10 +172,16 @@ pub struct Words {
     pub urls: Vec<String>,
     /// Processes of the server, as many as there are.
     pub pids: Vec<String>,
+    /// Brokers of the log, with commas.
+    pub brokers: String,
+    /// Nodes of the store, with commas.
+    pub nodes: String,
     /// The directory with chat logs.
     pub logs: String,
-    /// The server's program.
-    pub binary: String,
+    /// An empty directory.
+    pub dir: String,
+    /// Where cargo puts examples, beside the server's program.
+    pub examples: String,
 }
 
 impl Step {
@@ -127,9 +216,11 @@ impl Step {
             match word {
                 "URL" => all(&mut arguments, &words.urls),
                 "PID" => all(&mut arguments, &words.pids),
+                "BROKERS" => arguments.push(words.brokers.clone()),
+                "NODES" => arguments.push(words.nodes.clone()),
                 "LOGS" => arguments.push(words.logs.clone()),
-                "BINARY" => arguments.push(words.binary.clone()),
-                word => arguments.push(word.to_owned()),
+                "DIR" => arguments.push(words.dir.clone()),
+                word => arguments.push(word.replace("EXAMPLES", &words.examples)),
             }
         }
         arguments
@@ -142,8 +233,11 @@ impl Step {
         let words = Words {
             urls: ports.iter().map(|port| format!("ws://127.0.0.1:{port}")).collect(),
             pids: vec!["PID".to_owned()],
-            logs: "DIR".to_owned(),
-            binary: "target/release/harkara".to_owned(),
+            brokers: "127.0.0.1:8120".to_owned(),
+            nodes: "127.0.0.1:8140".to_owned(),
+            logs: "LOGS".to_owned(),
+            dir: "DIR".to_owned(),
+            examples: "target/release/examples".to_owned(),
         };
         format!("harkara-loadtest {}", self.arguments(is_small, &words).join(" "))
     }
@@ -176,9 +270,7 @@ mod tests {
         let expected =
             ["m", "--url", "ws://a", "--url", "ws://b", "--pid", "1", "--pid", "2", "d e"];
         assert_eq!(arguments, expected);
-        assert_eq!(
-            step.command(false),
-            "harkara-loadtest m --url ws://127.0.0.1:8080 --pid PID DIR"
-        );
+        let command = "harkara-loadtest m --url ws://127.0.0.1:8080 --pid PID LOGS";
+        assert_eq!(step.command(false), command);
     }
 }

@@ -31,6 +31,10 @@ pub struct Server {
     pub urls: Vec<String>,
     /// Its processes, by what they do.
     pub parts: Vec<Part>,
+    /// Where its brokers listen, with commas, if it has some.
+    pub brokers: String,
+    /// Where its store's nodes listen, with commas, if it has some.
+    pub nodes: String,
     _data: tempfile::TempDir,
 }
 
@@ -44,7 +48,7 @@ pub struct Part {
 }
 
 impl Server {
-    /// Starts what a measurement runs against; nothing where it starts that itself.
+    /// Starts what a measurement runs against.
     ///
     /// # Errors
     /// When it doesn't get ready.
@@ -52,11 +56,10 @@ impl Server {
         against: Against,
         binary: &Path,
         settings: &[(&str, &str)],
-    ) -> anyhow::Result<Option<Self>> {
+    ) -> anyhow::Result<Self> {
         match against {
-            Against::Itself => Ok(None),
-            Against::Standalone => Self::standalone(binary, settings).map(Some),
-            Against::Cluster => Self::cluster(binary).map(Some),
+            Against::Standalone => Self::standalone(binary, settings),
+            Against::Cluster => Self::cluster(binary),
         }
     }
 
@@ -68,7 +71,8 @@ impl Server {
         let process = Process::start(&mut command)?;
         let url = process.line(READY, listening).context("the server doesn't listen")?;
         let parts = vec![Part { role: "server", pid: process.pid() }];
-        Ok(Self { process, urls: vec![url], parts, _data: data })
+        let [brokers, nodes] = [String::new(), String::new()];
+        Ok(Self { process, urls: vec![url], parts, brokers, nodes, _data: data })
     }
 
     fn cluster(binary: &Path) -> anyhow::Result<Self> {
@@ -79,11 +83,10 @@ impl Server {
         let process = Process::start(&mut command)?;
         let ready = |line: &str| line.starts_with("ready. ").then_some(());
         process.line(CLUSTER_READY, ready).context("the cluster doesn't get ready")?;
-        let mut server = Self { process, urls: Vec::new(), parts: Vec::new(), _data: data };
-        let dir = server._data.path();
-        for gateway in ["gateway-1", "gateway-2"] {
-            server.urls.push(address(&dir.join(gateway))?);
-        }
+        let dir = data.path();
+        let first = Settings::read(&dir.join("gateway-1"))?;
+        let second = Settings::read(&dir.join("gateway-2"))?;
+        let mut parts = Vec::new();
         let pids = [
             ("gateway", "gateway-1"),
             ("gateway", "gateway-2"),
@@ -93,9 +96,11 @@ impl Server {
             ("store", "cassandra/node1"),
         ];
         for (role, place) in pids {
-            server.parts.push(Part { role, pid: pid(&dir.join(place))? });
+            parts.push(Part { role, pid: pid(&dir.join(place))? });
         }
-        Ok(server)
+        let urls = vec![first.url()?, second.url()?];
+        let (brokers, nodes) = (first.list("brokers")?, first.list("nodes")?);
+        Ok(Self { process, urls, parts, brokers, nodes, _data: data })
     }
 
     /// Processor time of its processes so far.
@@ -131,12 +136,36 @@ fn pid(place: &Path) -> anyhow::Result<u32> {
     text.trim().parse().with_context(|| format!("no number in {}", path.display()))
 }
 
-/// Where a gateway of the cluster listens.
-fn address(place: &Path) -> anyhow::Result<String> {
-    let path: PathBuf = place.join("harkara.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("listen = \"")?.strip_suffix('"'));
-    line.map(|it| format!("ws://{it}")).with_context(|| format!("no address in {}", path.display()))
+/// The settings that the script wrote for a part of the cluster.
+#[derive(Debug)]
+struct Settings {
+    path: PathBuf,
+    text: String,
+}
+
+impl Settings {
+    fn read(place: &Path) -> anyhow::Result<Self> {
+        let path = place.join("harkara.toml");
+        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+        Ok(Self { path, text })
+    }
+
+    /// What stands behind the first line that sets this.
+    fn value(&self, key: &str) -> anyhow::Result<&str> {
+        let mut lines = self.text.lines().filter_map(|line| line.split_once(" = "));
+        let value = lines.find(|(name, _)| *name == key).map(|(_, value)| value);
+        value.with_context(|| format!("{} does not set {key}", self.path.display()))
+    }
+
+    /// Where clients connect.
+    fn url(&self) -> anyhow::Result<String> {
+        Ok(format!("ws://{}", self.value("listen")?.trim_matches('"')))
+    }
+
+    /// A list of texts, with commas.
+    fn list(&self, key: &str) -> anyhow::Result<String> {
+        Ok(self.value(key)?.replace(['[', ']', '"', ' '], ""))
+    }
 }
 
 #[cfg(test)]
@@ -151,12 +180,17 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_of_the_cluster_has_an_address_and_a_number() {
+    fn a_part_of_the_cluster_has_an_address_and_a_number() {
         let dir = tempfile::tempdir().expect("a directory");
-        let toml = "mode = \"development\"\nlisten = \"127.0.0.1:8100\"\n\n[admin]\nlisten = \"127.0.0.1:8110\"\n";
+        let toml = "mode = \"development\"\nlisten = \"127.0.0.1:8100\"\n\n\
+                    [admin]\nlisten = \"127.0.0.1:8110\"\n\n\
+                    [kafka]\nbrokers = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n";
         fs::write(dir.path().join("harkara.toml"), toml).expect("a file");
         fs::write(dir.path().join("pid"), "123\n").expect("a file");
-        assert_eq!(address(dir.path()).expect("an address"), "ws://127.0.0.1:8100");
+        let settings = Settings::read(dir.path()).expect("settings");
+        assert_eq!(settings.url().expect("an address"), "ws://127.0.0.1:8100");
+        assert_eq!(settings.list("brokers").expect("a list"), "127.0.0.1:1,127.0.0.1:2");
+        assert!(settings.list("nodes").is_err());
         assert_eq!(pid(dir.path()).expect("a number"), 123);
     }
 }
