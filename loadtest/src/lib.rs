@@ -17,6 +17,7 @@ pub mod idle;
 pub mod ids;
 pub mod journal;
 pub mod out;
+pub mod peer;
 pub mod process;
 pub mod raw;
 pub mod replay;
