@@ -7,12 +7,17 @@
 //! - `broadcast --sessions N --messages M --server-pid PID --floor`: the cost of a delivery in one
 //!   large group, beside that of a bare socket loop
 //! - `idle --sessions N --server-pid PID`: memory and processor time of sessions that do nothing
+//! - `steady --sessions N --room K --rate R --server-pid PID`: latency and the cost of a delivery
+//!   under a constant rate that is offered whatever the answers
+//! - `growth --server-pid PID`: the same with more sessions, longer histories, more conversations
+//! - `peer --harkara-url ws://host:port --harkara-pid PID`: the same load on harkara and on
+//!   Mosquitto, nats-server and ejabberd, side by side
 //! - `floor-server`: the bare socket loop itself, started by `broadcast`
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harkara_loadtest::{broadcast, check, idle, out, replay};
+use harkara_loadtest::{broadcast, check, growth, idle, out, peer, process, replay, steady};
 
 /// Plays real chat against a harkara server, checks it and measures it
 #[derive(Debug, Parser)]
@@ -32,12 +37,19 @@ enum Mode {
     Broadcast(broadcast::Args),
     /// Measure memory and processor time of idle sessions
     Idle(idle::Args),
+    /// Measure latency and the cost of a delivery under a constant rate
+    Steady(steady::Args),
+    /// Measure whether a delivery costs the same when there is more of everything
+    Growth(growth::Args),
+    /// Compare with servers from Debian's packages, side by side
+    Peer(peer::Args),
     /// The bare socket loop that `broadcast --floor` compares with
     #[command(hide = true)]
     FloorServer(broadcast::floor::Args),
 }
 
 fn main() -> ExitCode {
+    process::raise_files();
     match run(Args::parse().mode) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -57,6 +69,9 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Check(args) => many()?.block_on(check::run(args)),
         Mode::Broadcast(args) => one()?.block_on(broadcast::run(args)),
         Mode::Idle(args) => one()?.block_on(idle::run(args)),
+        Mode::Steady(args) => one()?.block_on(steady::run(args)),
+        Mode::Growth(args) => one()?.block_on(growth::run(args)),
+        Mode::Peer(args) => one()?.block_on(peer::run(args)),
         Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),
     }
 }

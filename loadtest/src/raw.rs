@@ -1,18 +1,21 @@
 //! Sessions as cheap as they get, for measurements: a socket, an upgrade written by hand, and a
-//! reader that counts frames without looking into them. Everything runs on one thread.
+//! reader that counts frames without looking into them ([`read`]), or hands them on whole
+//! ([`read_whole`]). Everything runs on one thread.
 
 use std::{
     cell::{Cell, RefCell},
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    pin::Pin,
     rc::Rc,
+    task::{Poll, ready},
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWriteExt as _, ReadBuf},
     net::{TcpSocket, TcpStream},
     sync::Notify,
     time::timeout,
@@ -24,8 +27,12 @@ use crate::wire::{
 };
 
 pub mod frames;
+pub mod outlet;
+pub mod whole;
 
 use frames::Frames;
+use outlet::Outlet;
+use whole::Whole;
 
 /// Sockets from one source address at most: well below the 28,000 ports that it has.
 const PER_SOURCE: usize = 4_000;
@@ -102,16 +109,45 @@ pub async fn sessions(
     accounts: &[Account],
     tally: &Rc<Tally>,
 ) -> anyhow::Result<Vec<Reader>> {
-    let authority = token::authority(url)?;
-    let addr = tokio::net::lookup_host(authority).await?.next().context("no such host")?;
-    let opens = accounts.iter().enumerate().map(|(i, account)| async move {
-        let socket = connect(addr, i).await?;
+    let opened = open(url, accounts).await?;
+    Ok(opened.into_iter().map(|one| read(one.socket, Frames::after(one.rest), tally)).collect())
+}
+
+/// Opens a session for each account, in their order.
+///
+/// # Errors
+/// When one can't be opened.
+pub async fn open(url: &str, accounts: &[Account]) -> anyhow::Result<Vec<Opened>> {
+    let places = accounts.iter().enumerate().map(|(number, account)| (url, number, account));
+    open_at(places).await
+}
+
+/// Opens sessions: where, the number of the socket ([`connect`]) and for whom.
+///
+/// # Errors
+/// When one can't be opened.
+pub async fn open_at<'a>(
+    places: impl IntoIterator<Item = (&'a str, usize, &'a Account)>,
+) -> anyhow::Result<Vec<Opened>> {
+    let opens = places.into_iter().map(|(url, number, account)| async move {
+        let authority = token::authority(url)?;
+        let addr = tokio::net::lookup_host(authority).await?.next().context("no such host")?;
+        let socket = connect(addr, number).await?;
         let opened = timeout(PATIENCE, upgrade(socket, authority, &account.token));
-        opened.await.with_context(|| format!("session {i}: no answer in {PATIENCE:?}"))?
+        opened.await.with_context(|| format!("session {number}: no answer in {PATIENCE:?}"))?
     });
-    let opened: Vec<(TcpStream, Frames)> =
-        futures_util::stream::iter(opens).buffer_unordered(AT_ONCE).try_collect().await?;
-    Ok(opened.into_iter().map(|(socket, frames)| read(socket, frames, tally)).collect())
+    futures_util::stream::iter(opens).buffered(AT_ONCE).try_collect().await
+}
+
+/// A session that is open and not being read yet.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its socket.
+    pub socket: TcpStream,
+    /// The beginning of a frame that is not there yet.
+    pub rest: Whole,
+    /// The frame that answered `session.start`.
+    pub answer: Vec<u8>,
 }
 
 /// A reader's task; it ends with its handle.
@@ -144,43 +180,100 @@ pub async fn connect(addr: SocketAddr, number: usize) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn upgrade(
-    mut socket: TcpStream,
-    authority: &str,
-    bearer: &str,
-) -> anyhow::Result<(TcpStream, Frames)> {
+async fn upgrade(mut socket: TcpStream, authority: &str, bearer: &str) -> anyhow::Result<Opened> {
     let request = format!(
         "GET /v1/ws HTTP/1.1\r\nhost: {authority}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: aGFya2FyYSBsb2FkdGVzdA==\r\n\
          sec-websocket-protocol: {SUBPROTOCOL}\r\nauthorization: Bearer {bearer}\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::with_capacity(512);
+    let mut head = Vec::with_capacity(512);
     let end = loop {
-        if let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") {
+        if let Some(end) = head.windows(4).position(|w| w == b"\r\n\r\n") {
             break end + 4;
         }
-        if socket.read_buf(&mut answer).await? == 0 {
+        if piece(&mut socket, |bytes| head.extend_from_slice(bytes)).await? == 0 {
             bail!("closed during the upgrade");
         }
     };
-    if !answer.starts_with(b"HTTP/1.1 101") {
-        bail!("no upgrade: {}", String::from_utf8_lossy(&answer[..end]));
+    if !head.starts_with(b"HTTP/1.1 101") {
+        bail!("no upgrade: {}", String::from_utf8_lossy(&head[..end]));
     }
     let start = br#"{"jsonrpc":"2.0","id":1,"method":"session.start","params":{}}"#;
     socket.write_all(&frames::masked(frames::TEXT, start)).await?;
-    let mut parser = Frames::default();
-    let mut texts = 0;
-    parser.feed(&answer[end..], |opcode, _| texts += u32::from(opcode == frames::TEXT));
-    let mut buffer = vec![0; 16 * 1024];
-    while texts == 0 {
-        let n = socket.read(&mut buffer).await?;
-        if n == 0 {
-            bail!("closed before session.start was answered");
-        }
-        parser.feed(&buffer[..n], |opcode, _| texts += u32::from(opcode == frames::TEXT));
+    let mut rest = Whole::default();
+    rest.feed(&head[end..], |_, _| {});
+    let answer = text(&mut socket, &mut rest).await?;
+    if !answer.windows(8).any(|w| w == b"\"result\"") {
+        bail!("session.start was refused: {}", String::from_utf8_lossy(&answer));
     }
-    Ok((socket, parser))
+    Ok(Opened { socket, rest, answer })
+}
+
+/// Waits for a text frame of a session that is not being read; what else comes along is dropped.
+///
+/// # Errors
+/// When the connection ends.
+pub async fn text(socket: &mut TcpStream, rest: &mut Whole) -> anyhow::Result<Vec<u8>> {
+    let mut first = None;
+    while first.is_none() {
+        let mut take = |opcode, payload: &[u8]| {
+            if opcode == frames::TEXT && first.is_none() {
+                first = Some(payload.to_vec());
+            }
+        };
+        if piece(socket, |bytes| rest.feed(bytes, &mut take)).await? == 0 {
+            bail!("closed before an answer");
+        }
+    }
+    first.context("no answer")
+}
+
+/// Reads once, into what all readers of the thread share; the number of bytes, 0 at the end.
+///
+/// # Errors
+/// The connection's.
+pub async fn piece(
+    socket: &mut (impl AsyncRead + Unpin),
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<usize> {
+    let read = std::future::poll_fn(|context| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *socket).poll_read(context, &mut buffer))?;
+            each(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    });
+    read.await
+}
+
+/// Starts to read a session; `each` gets the payload of every text frame, `ended` the reason when it
+/// ends by itself. What is written to it goes through the outlet.
+#[must_use]
+pub fn read_whole(
+    opened: Opened,
+    mut each: impl FnMut(&[u8]) + 'static,
+    ended: impl FnOnce(&str) + 'static,
+) -> (Reader, Rc<Outlet>) {
+    let (mut half, out) = opened.socket.into_split();
+    let outlet = Rc::new(Outlet::new(out));
+    let (mut whole, pongs) = (opened.rest, Rc::clone(&outlet));
+    let mut on = move |opcode, payload: &[u8]| match opcode {
+        frames::TEXT => each(payload),
+        frames::PING => pongs.pong(payload),
+        _ => {}
+    };
+    let task = async move {
+        loop {
+            match piece(&mut half, |bytes| whole.feed(bytes, &mut on)).await {
+                Ok(0) => return ended("the server closed the connection"),
+                Ok(_) => {}
+                Err(error) => return ended(&error.to_string()),
+            }
+        }
+    };
+    (Reader(tokio::task::spawn_local(task)), outlet)
 }
 
 /// Starts to read a socket that sends frames.
@@ -189,29 +282,20 @@ pub fn read(socket: TcpStream, frames: Frames, tally: &Rc<Tally>) -> Reader {
     let tally = Rc::clone(tally);
     Reader(tokio::task::spawn_local(async move {
         // Whatever ends it, the session is over: that is counted.
-        let _ = read_on(&socket, frames, &tally).await;
+        let _ = read_on(socket, frames, &tally).await;
         tally.ended.set(tally.ended.get() + 1);
     }))
 }
 
-async fn read_on(socket: &TcpStream, mut frames: Frames, tally: &Tally) -> io::Result<()> {
+async fn read_on(mut socket: TcpStream, mut frames: Frames, tally: &Tally) -> io::Result<()> {
     loop {
-        socket.readable().await?;
-        let read = SCRATCH.with_borrow_mut(|scratch| {
-            let n = socket.try_read(scratch)?;
-            let count = |opcode, len| {
-                if opcode == frames::TEXT {
-                    tally.count(len);
-                }
-            };
-            frames.feed(&scratch[..n], count);
-            Ok(n)
-        });
-        match read {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(e) if io::Error::kind(&e) == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
+        let count = |opcode, len| {
+            if opcode == frames::TEXT {
+                tally.count(len);
+            }
+        };
+        if piece(&mut socket, |bytes| frames.feed(bytes, count)).await? == 0 {
+            return Ok(());
         }
         while let Some(pong) = frames.pong() {
             socket.writable().await?;

@@ -1,7 +1,7 @@
 //! A compared server with its sessions, whatever it speaks: what `steady` drives, and what is
 //! counted while sessions do nothing.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -19,19 +19,25 @@ const AT_ONCE: usize = 64;
 /// Longest wait for a session to be open.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Rooms of one opening at most. Each opening has rooms of its own, so that it never meets sessions of
+/// the one before that the server has not let go yet.
+const ROOMS: usize = 1_000_000;
+
 /// A running server and what it speaks.
 #[derive(Debug)]
 pub struct Peer<D> {
     name: String,
     server: Server,
     dialect: Rc<D>,
+    openings: Cell<usize>,
 }
 
 impl<D: Dialect> Peer<D> {
     /// A server that is ready.
     #[must_use]
     pub fn new(name: &str, server: Server, dialect: D) -> Self {
-        Self { name: name.to_owned(), server, dialect: Rc::new(dialect) }
+        let (name, dialect, openings) = (name.to_owned(), Rc::new(dialect), Cell::new(0));
+        Self { name, server, dialect, openings }
     }
 
     /// Its process.
@@ -49,7 +55,8 @@ impl<D: Dialect> Peer<D> {
         futures_util::stream::iter(opens).buffered(AT_ONCE).try_collect().await
     }
 
-    /// Lets every session join its rooms, the last of which it sends to, and be read.
+    /// Lets every session join its rooms, numbered from 0 in each opening, and be read; it sends to
+    /// the last of them.
     ///
     /// # Errors
     /// When one isn't let in.
@@ -59,8 +66,9 @@ impl<D: Dialect> Peer<D> {
         rooms: impl Fn(usize) -> Vec<usize>,
         sink: &Rc<dyn Sink>,
     ) -> anyhow::Result<Vec<Link<D>>> {
+        let first = self.openings.replace(self.openings.get() + 1) * ROOMS;
         let joins = talks.into_iter().enumerate().map(|(user, talk)| {
-            let rooms = rooms(user);
+            let rooms = rooms(user).into_iter().map(|room| first + room).collect();
             in_time(user, enter(talk, rooms, Rc::clone(sink)))
         });
         futures_util::stream::iter(joins).buffered(AT_ONCE).try_collect().await

@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     link::{Dialect, Judged, Talk},
-    process::{Place, Ready, Server, find},
+    process::{Place, Ready, Server, Want, find},
 };
 
 pub mod stanza;
@@ -30,6 +30,12 @@ const PASSWORD: &str = "secret";
 /// The tools' script, which knows where the package's code is.
 const SCRIPT: &str = "ejabberdctl";
 
+/// The virtual machine, which comes along with the package.
+const MACHINE: &str = "erl";
+
+/// Its programs.
+pub const PROGRAMS: [&str; 2] = [SCRIPT, MACHINE];
+
 /// Whether rooms keep what was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Archive {
@@ -39,18 +45,19 @@ pub enum Archive {
     On,
 }
 
-/// Starts it for so many users.
+/// Starts it.
 ///
 /// # Errors
 /// When it isn't installed or doesn't start.
-pub async fn start(users: usize, archive: Archive) -> anyhow::Result<Server> {
-    let (erl, code) = (find("erl", "erlang-base")?, code()?);
-    let place = Place::new(NAME)?;
+pub async fn start(want: Want, archive: Archive) -> anyhow::Result<Server> {
+    let users = want.users;
+    let (erl, code) = (find(MACHINE, NAME)?, code()?);
+    let place = Place::new(NAME, want.core)?;
     let settings = place.write("ejabberd.yml", &settings(place.addr.port(), users, archive))?;
     let register = format!(
         "[ok = ejabberd_auth:try_register(<<\"u\", (integer_to_binary(I))/binary>>, \
          <<\"localhost\">>, <<\"{PASSWORD}\">>) || I <- lists:seq(0, {users} - 1)], \
-         ok = file:write_file(\"ready\", <<>>)."
+         [garbage_collect(P) || P <- processes()], ok = file:write_file(\"ready\", <<>>)."
     );
     let mut command = Command::new(erl);
     command
@@ -78,10 +85,13 @@ fn code() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// What a room said stays when its last member leaves, so that no round clears up after another.
+const MAM: &str = "  mod_mam:\n    db_type: mnesia\n    default: never\n    \
+    clear_archive_on_room_destroy: false\n";
+
 fn settings(port: u16, users: usize, archive: Archive) -> String {
     let archived = archive == Archive::On;
-    let archive =
-        if archived { "  mod_mam:\n    db_type: mnesia\n    default: never\n" } else { "" };
+    let archive = if archived { MAM } else { "" };
     let cache = users.max(1_000) * 2;
     format!(
         "loglevel: warning\nhosts:\n  - localhost\nlisten:\n  -\n    port: {port}\n    \
@@ -131,11 +141,8 @@ impl Dialect for Xmpp {
         ensure!(answer.starts_with(b"<success"), "u{user}: {}", String::from_utf8_lossy(&answer));
         talk.send(HEADER).await?;
         talk.until(features).await?;
-        talk.send(
-            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
-             <resource>measure</resource></bind></iq>",
-        )
-        .await?;
+        talk.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+            .await?;
         let answer = talk.until(|frame| frame.starts_with(b"<iq")).await?;
         let bound = stanza::attribute(&answer, "type") == Some(b"result");
         ensure!(bound, "u{user} isn't bound: {}", String::from_utf8_lossy(&answer));

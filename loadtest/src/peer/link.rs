@@ -2,23 +2,18 @@
 //! server's [`Dialect`] cuts them. First it is a [`Talk`], in which requests wait for their answers;
 //! then a [`Link`] that a task reads for the [`Sink`] while messages are sent.
 
-use std::{cell::RefCell, collections::VecDeque, io, net::SocketAddr, rc::Rc};
+use std::{collections::VecDeque, io, net::SocketAddr, rc::Rc};
 
 use anyhow::bail;
-use tokio::{net::TcpStream, sync::Mutex, task::JoinHandle};
+use tokio::{net::tcp::OwnedReadHalf, task::JoinHandle};
 
 use crate::{
-    raw,
+    raw::{self, outlet::Outlet},
     system::{Session, Sink},
 };
 
 /// Longest frame that a server may send.
 const FRAME_MAX: usize = 1 << 20;
-
-thread_local! {
-    /// All readers of the thread read into this; none of them keeps anything in it.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 * 1024].into_boxed_slice());
-}
 
 /// What a server says on the wire and is told there.
 pub trait Dialect: Sized + 'static {
@@ -98,50 +93,13 @@ fn cut<D: Dialect>(bytes: &[u8], mut seen: impl FnMut(&[u8])) -> anyhow::Result<
     Ok(used)
 }
 
-/// A socket that is written by its sender and by what answers the server's questions, each time a
-/// whole frame.
-#[derive(Debug)]
-struct Wire {
-    socket: TcpStream,
-    writing: Mutex<()>,
-}
-
-impl Wire {
-    async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let _turn = self.writing.lock().await;
-        while !bytes.is_empty() {
-            match self.socket.try_write(bytes) {
-                Ok(n) => bytes = &bytes[n..],
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads what there is; nothing at the end of the stream.
-    async fn read(&self, mut take: impl FnMut(&[u8])) -> io::Result<bool> {
-        loop {
-            self.socket.readable().await?;
-            let read = SCRATCH.with_borrow_mut(|scratch| {
-                let n = self.socket.try_read(scratch)?;
-                take(&scratch[..n]);
-                Ok(n > 0)
-            });
-            match read {
-                Err(e) if io::Error::kind(&e) == io::ErrorKind::WouldBlock => {}
-                read => return read,
-            }
-        }
-    }
-}
-
 /// A connection on which requests wait for answers.
 #[derive(Debug)]
 pub struct Talk<D> {
     dialect: Rc<D>,
     user: usize,
-    wire: Wire,
+    half: OwnedReadHalf,
+    outlet: Outlet,
     rest: Rest,
     frames: VecDeque<Vec<u8>>,
 }
@@ -152,11 +110,10 @@ impl<D: Dialect> Talk<D> {
     /// # Errors
     /// When the server doesn't let it.
     pub async fn login(dialect: &Rc<D>, addr: SocketAddr, user: usize) -> anyhow::Result<Self> {
-        let socket = raw::connect(addr, user).await?;
-        let wire = Wire { socket, writing: Mutex::new(()) };
-        let dialect = Rc::clone(dialect);
+        let (half, out) = raw::connect(addr, user).await?.into_split();
+        let (dialect, outlet) = (Rc::clone(dialect), Outlet::new(out));
         let (rest, frames) = (Rest::default(), VecDeque::new());
-        let mut talk = Self { dialect, user, wire, rest, frames };
+        let mut talk = Self { dialect, user, half, outlet, rest, frames };
         Rc::clone(&talk.dialect).login(&mut talk, user).await?;
         Ok(talk)
     }
@@ -174,7 +131,7 @@ impl<D: Dialect> Talk<D> {
     /// # Errors
     /// The connection's.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.wire.write(bytes.as_ref()).await
+        self.outlet.write(bytes.as_ref()).await
     }
 
     /// The first frame from now on that is asked for; others are dropped, questions answered.
@@ -186,19 +143,17 @@ impl<D: Dialect> Talk<D> {
             while let Some(frame) = self.frames.pop_front() {
                 match self.dialect.judge(self.user, &frame) {
                     Judged::End(why) => bail!("the server says {why}"),
-                    Judged::Ask(answer) => self.wire.write(&answer).await?,
+                    Judged::Ask(answer) => self.outlet.write(&answer).await?,
                     _ if wanted(&frame) => return Ok(frame),
                     _ => {}
                 }
             }
             let (rest, frames) = (&mut self.rest, &mut self.frames);
             let mut fed = Ok(());
-            let open = self
-                .wire
-                .read(|bytes| fed = rest.feed::<D>(bytes, |f| frames.push_back(f.to_vec())))
-                .await?;
+            let feed = |bytes: &[u8]| fed = rest.feed::<D>(bytes, |f| frames.push_back(f.to_vec()));
+            let read = raw::piece(&mut self.half, feed).await?;
             fed?;
-            if !open {
+            if read == 0 {
                 bail!("the server closed the connection");
             }
         }
@@ -207,17 +162,15 @@ impl<D: Dialect> Talk<D> {
     /// Begins to be read; sends go to this room. What has come already is left out.
     #[must_use]
     pub fn read(self, room: usize, sink: Rc<dyn Sink>) -> Link<D> {
-        let wire = Rc::new(self.wire);
-        let (dialect, user) = (Rc::clone(&self.dialect), self.user);
-        let (reading, mut rest) = (Rc::clone(&wire), self.rest);
+        let Self { dialect, user, mut half, outlet, mut rest, .. } = self;
+        let outlet = Rc::new(outlet);
+        let (judge, answers) = (Rc::clone(&dialect), Rc::clone(&outlet));
         let reader = tokio::task::spawn_local(async move {
-            let why = match read_on(&*dialect, user, &reading, &mut rest, &*sink).await {
-                Ok(why) => why,
-                Err(error) => format!("{error:#}"),
-            };
+            let read = read_on(&*judge, user, &mut half, &answers, &mut rest, &*sink);
+            let why = read.await.unwrap_or_else(|error| format!("{error:#}"));
             sink.ended(user, &why);
         });
-        Link { dialect: self.dialect, room, wire, reader, out: Vec::new() }
+        Link { dialect, room, outlet, reader, out: Vec::new() }
     }
 }
 
@@ -225,7 +178,8 @@ impl<D: Dialect> Talk<D> {
 async fn read_on<D: Dialect>(
     dialect: &D,
     user: usize,
-    wire: &Wire,
+    half: &mut OwnedReadHalf,
+    outlet: &Outlet,
     rest: &mut Rest,
     sink: &dyn Sink,
 ) -> anyhow::Result<String> {
@@ -242,15 +196,16 @@ async fn read_on<D: Dialect>(
             Judged::Ask(answer) => answers.extend(answer),
             Judged::End(why) => end = Some(why),
         };
-        let open = wire.read(|bytes| fed = rest.feed::<D>(bytes, &mut seen)).await?;
+        let read = raw::piece(half, |bytes| fed = rest.feed::<D>(bytes, &mut seen)).await?;
         fed?;
-        match (end.take(), open) {
-            (Some(why), _) => return Ok(why),
-            (None, false) => return Ok("closed by the server".to_owned()),
-            (None, true) => {}
+        if let Some(why) = end {
+            return Ok(why);
+        }
+        if read == 0 {
+            return Ok("closed by the server".to_owned());
         }
         if !answers.is_empty() {
-            wire.write(&answers).await?;
+            outlet.write(&answers).await?;
             answers.clear();
         }
     }
@@ -261,7 +216,7 @@ async fn read_on<D: Dialect>(
 pub struct Link<D> {
     dialect: Rc<D>,
     room: usize,
-    wire: Rc<Wire>,
+    outlet: Rc<Outlet>,
     reader: JoinHandle<()>,
     out: Vec<u8>,
 }
@@ -276,7 +231,7 @@ impl<D: Dialect> Session for Link<D> {
     async fn send(&mut self, text: &str) -> anyhow::Result<()> {
         self.out.clear();
         self.dialect.publish(self.room, text, &mut self.out);
-        Ok(self.wire.write(&self.out).await?)
+        Ok(self.outlet.write(&self.out).await?)
     }
 }
 

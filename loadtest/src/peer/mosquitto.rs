@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::{
     link::{Dialect, Judged, Talk},
-    process::{Place, Ready, Server, find},
+    process::{Place, Ready, Server, Want, find},
 };
 
 /// Its name, program and package.
@@ -16,6 +16,11 @@ pub const NAME: &str = "mosquitto";
 /// What was set, for the report.
 pub const SETTINGS: &str = "set_tcp_nodelay true; persistence false; quality of service 0; a \
     password of each user, hashed in a password_file (PBKDF2, the tool's default); keep alive 0";
+
+/// Its programs.
+pub const PROGRAMS: [&str; 2] = [NAME, HASHER];
+
+const HASHER: &str = "mosquitto_passwd";
 
 const PASSWORD: &str = "secret";
 
@@ -29,14 +34,14 @@ const SUBACK: u8 = 0x90;
 /// Clean session, with user name and password.
 const FLAGS: u8 = 0b1100_0010;
 
-/// Starts it for so many users.
+/// Starts it.
 ///
 /// # Errors
 /// When it isn't installed or doesn't start.
-pub async fn start(users: usize) -> anyhow::Result<Server> {
-    let (program, hasher) = (find(NAME, NAME)?, find("mosquitto_passwd", NAME)?);
-    let place = Place::new(NAME)?;
-    let lines: String = (0..users).map(|user| format!("u{user}:{PASSWORD}\n")).collect();
+pub async fn start(want: Want) -> anyhow::Result<Server> {
+    let (program, hasher) = (find(NAME, NAME)?, find(HASHER, NAME)?);
+    let place = Place::new(NAME, want.core)?;
+    let lines: String = (0..want.users).map(|user| format!("u{user}:{PASSWORD}\n")).collect();
     let passwords = place.write("passwords", &lines)?;
     let hashed = Command::new(hasher).arg("-U").arg(&passwords).status()?;
     ensure!(hashed.success(), "mosquitto_passwd fails on {}", passwords.display());

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::{
     link::{Dialect, Judged, Talk},
-    process::{Place, Ready, Server, find},
+    process::{Place, Ready, Server, Want, find},
 };
 
 /// Its name, program and package.
@@ -21,14 +21,14 @@ const PASSWORD: &str = "secret";
 /// Longest line of the protocol before a payload; the greeting is one too.
 const LINE_MAX: usize = 64 * 1024;
 
-/// Starts it for so many users.
+/// Starts it.
 ///
 /// # Errors
 /// When it isn't installed or doesn't start.
-pub async fn start(users: usize) -> anyhow::Result<Server> {
+pub async fn start(want: Want) -> anyhow::Result<Server> {
     let program = find(NAME, NAME)?;
-    let place = Place::new(NAME)?;
-    let users: String = (0..users)
+    let place = Place::new(NAME, want.core)?;
+    let users: String = (0..want.users)
         .map(|user| format!("    {{user: \"u{user}\", password: {PASSWORD}}}\n"))
         .collect();
     let settings = format!(

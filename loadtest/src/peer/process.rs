@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::times;
+use crate::{process, times};
 
 /// Longest wait for a server to be ready: a virtual machine that registers thousands of users.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Bytes of a server's output that an error shows.
 const TAIL: usize = 2_000;
 
+/// The calling thread, to the kernel.
+const THIS_THREAD: i32 = 0;
+
 /// What tells that a server is ready.
 #[derive(Debug, Clone, Copy)]
 pub enum Ready {
@@ -34,10 +37,21 @@ pub enum Ready {
     Writes(&'static str),
 }
 
+/// What a server is started for.
+#[derive(Debug, Clone, Copy)]
+pub struct Want {
+    /// Users that it is to know: `u0`, `u1` and so on.
+    pub users: usize,
+    /// The core it is to stay on. It is there from its first instruction, so that it starts as many
+    /// threads as it would on a machine with one.
+    pub core: Option<usize>,
+}
+
 /// A server being prepared: its directory and its port.
 #[derive(Debug)]
 pub struct Place {
     dir: TempDir,
+    core: Option<usize>,
     /// Where it is to listen.
     pub addr: SocketAddr,
 }
@@ -47,10 +61,10 @@ impl Place {
     ///
     /// # Errors
     /// When there is no room or no port.
-    pub fn new(name: &str) -> anyhow::Result<Self> {
+    pub fn new(name: &str, core: Option<usize>) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix(&format!("peer-{name}-")).tempdir()?;
         let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        Ok(Self { dir, addr })
+        Ok(Self { dir, core, addr })
     }
 
     /// Its directory.
@@ -94,7 +108,7 @@ impl Server {
         let output = std::fs::File::create(place.path().join("output"))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         command.current_dir(place.path());
-        end_with_this_process(&mut command);
+        at_the_start(&mut command, place.core);
         let program = command.get_program().to_owned();
         let child = command.spawn().with_context(|| format!("{} fails", program.display()))?;
         let mut server = Self { child, place };
@@ -152,15 +166,27 @@ pub fn find(program: &str, package: &str) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("there is no {program} here: install the package {package}"))
 }
 
-#[expect(unsafe_code, reason = "the standard library has no signal for a parent's death")]
-fn end_with_this_process(command: &mut Command) {
-    let request = || {
-        // SAFETY: prctl with these arguments touches no memory, and is allowed between fork and exec.
-        let result = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+#[expect(unsafe_code, reason = "the standard library has neither affinity nor parents' deaths")]
+fn at_the_start(command: &mut Command, core: Option<usize>) {
+    let request = move || {
+        // SAFETY: prctl with these arguments touches no memory.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        core.map_or(Ok(()), |core| process::pin_thread(THIS_THREAD, core))
     };
-    // SAFETY: the closure makes one system call and, should it fail, reads errno: no locks, no heap.
+    // SAFETY: the closure makes two system calls and reads errno: no locks and no heap, so that it
+    // may run between fork and exec.
     unsafe { command.pre_exec(request) };
+}
+
+/// A package's version, where its manager tells.
+#[must_use]
+pub fn version(package: &str) -> Option<String> {
+    let asked =
+        Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output().ok()?;
+    let told = asked.status.success().then(|| String::from_utf8(asked.stdout).ok()).flatten()?;
+    (!told.is_empty()).then_some(told)
 }
 
 #[cfg(test)]
@@ -182,14 +208,19 @@ mod tests {
             command
         };
         let ready = Ready::Writes("ready");
-        let failed = Server::start(Place::new("a").unwrap(), shell("echo no port; exit 3"), ready);
+        let failed =
+            Server::start(Place::new("a", None).unwrap(), shell("echo no port; exit 3"), ready);
         let error = failed.await.unwrap_err().to_string();
         assert!(error.contains("no port") && error.contains('3'), "{error}");
-        let runs = Server::start(Place::new("b").unwrap(), shell("echo > ready; sleep 60"), ready);
+        let runs = Server::start(
+            Place::new("b", Some(0)).unwrap(),
+            shell("echo > ready; sleep 60"),
+            ready,
+        );
         let server = runs.await.unwrap();
         let (pid, dir) = (server.pid(), server.place.path().to_owned());
-        assert!(crate::process::cpu(pid).is_ok() && dir.exists());
+        assert!(process::cpu(pid).is_ok() && dir.exists());
         drop(server);
-        assert!(crate::process::cpu(pid).is_err() && !dir.exists());
+        assert!(process::cpu(pid).is_err() && !dir.exists());
     }
 }

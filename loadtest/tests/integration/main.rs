@@ -1,9 +1,11 @@
 //! The load test against servers that we know: an honest fake that drops connections, a dishonest
-//! one, and the socket loop.
+//! one, the socket loop, and the servers it compares with.
 
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod measure;
+#[cfg(test)]
+mod peers;
 #[cfg(test)]
 mod replay;

@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    io::Write as _,
     rc::Rc,
     time::Duration,
 };
@@ -13,13 +14,15 @@ use harkara_loadtest::{
         ejabberd::{self, Archive},
         link::Dialect,
         mosquitto, nats,
-        process::Server,
+        process::{Server, Want},
     },
     system::{Session as _, Shape, Sink, Stamp, System as _},
 };
 use tokio::sync::Notify;
 
 const SHAPE: Shape = Shape { sessions: 40, room: 10, bytes: 200 };
+
+const WANT: Want = Want { users: SHAPE.sessions, core: None };
 
 #[derive(Default)]
 struct Heard {
@@ -30,11 +33,13 @@ struct Heard {
 }
 
 impl Sink for Heard {
-    fn frame(&self, session: usize, bytes: &[u8]) {
-        if let Some(stamp) = Stamp::find(bytes) {
-            self.messages.borrow_mut().push((session, stamp.number));
-            self.news.notify_one();
-        }
+    fn delivered(&self, session: usize, stamp: Stamp) {
+        self.messages.borrow_mut().push((session, stamp.number));
+        self.news.notify_one();
+    }
+
+    fn answered(&self, session: usize, number: u32, outcome: Result<(), &str>) {
+        panic!("session {session}, message {number}: {outcome:?}");
     }
 
     fn confirmed(&self, _session: usize) {
@@ -76,7 +81,8 @@ fn here(name: &str, started: anyhow::Result<Server>) -> Option<Server> {
     match started {
         Ok(server) => Some(server),
         Err(error) if format!("{error:#}").contains("install the package") => {
-            println!("LEFT OUT: {name}: {error:#}");
+            // Past the test runner, which holds back what is printed.
+            let _closed = writeln!(std::io::stderr().lock(), "\nLEFT OUT: {name}: {error:#}");
             None
         }
         Err(error) => panic!("{name}: {error:#}"),
@@ -91,7 +97,7 @@ fn locally<T>(work: impl Future<Output = T>) -> T {
 #[test]
 fn mosquitto() {
     locally(async {
-        if let Some(server) = here(mosquitto::NAME, mosquitto::start(SHAPE.sessions).await) {
+        if let Some(server) = here(mosquitto::NAME, mosquitto::start(WANT).await) {
             let peer = Peer::new(mosquitto::NAME, server, mosquitto::Mqtt);
             assert_eq!(converse(peer).await, 0);
         }
@@ -101,7 +107,7 @@ fn mosquitto() {
 #[test]
 fn nats() {
     locally(async {
-        if let Some(server) = here(nats::NAME, nats::start(SHAPE.sessions).await) {
+        if let Some(server) = here(nats::NAME, nats::start(WANT).await) {
             assert_eq!(converse(Peer::new(nats::NAME, server, nats::Nats)).await, 0);
         }
     });
@@ -111,7 +117,7 @@ fn nats() {
 fn ejabberd_with_and_without_archive() {
     locally(async {
         for archive in [Archive::Off, Archive::On] {
-            let started = ejabberd::start(SHAPE.sessions, archive).await;
+            let started = ejabberd::start(WANT, archive).await;
             if let Some(server) = here(ejabberd::NAME, started) {
                 let peer = Peer::new(ejabberd::NAME, server, ejabberd::Xmpp);
                 assert_eq!(converse(peer).await, SHAPE.sessions, "each saw its own");
