@@ -9,7 +9,7 @@
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
 //! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs, capacity
-//! raw, system ─▶ steady ─▶ growth, floor ◀─ bare loops over the engines' libraries
+//! raw, system ─▶ steady ─▶ growth, peer, floor ◀─ bare loops over the engines' libraries
 //! ```
 
 pub mod broadcast;
@@ -25,6 +25,7 @@ pub mod ids;
 pub mod journal;
 pub mod out;
 pub mod page;
+pub mod peer;
 pub mod process;
 pub mod ramp;
 pub mod raw;

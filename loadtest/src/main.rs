@@ -17,14 +17,16 @@
 //! - `growth --server-pid PID`: the same with more sessions, longer histories, more conversations
 //! - `floor --engine embedded --floor-program PATH --server-pid PID`: latency and throughput beside
 //!   bare loops over the engines' libraries
+//! - `peer --harkara-url ws://host:port --harkara-pid PID`: the same load on harkara and on
+//!   Mosquitto, nats-server and ejabberd, side by side
 //! - `floor-server`: the bare socket loop itself, started by `broadcast`
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use harkara_loadtest::{
-    broadcast, capacity, check, floor, growth, idle, out, process, ramp, replay, report, steady,
-    sync,
+    broadcast, capacity, check, floor, growth, idle, out, peer, process, ramp, replay, report,
+    steady, sync,
 };
 
 /// Plays real chat against a harkara server, checks it and measures it
@@ -59,6 +61,8 @@ enum Mode {
     Growth(growth::Args),
     /// Measure latency and throughput beside the engines alone
     Floor(floor::Args),
+    /// Compare with servers from Debian's packages, side by side
+    Peer(peer::Args),
     /// The bare socket loop that `broadcast --floor` compares with
     #[command(hide = true)]
     FloorServer(broadcast::floor::Args),
@@ -92,6 +96,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Steady(args) => one()?.block_on(steady::run(args)),
         Mode::Growth(args) => one()?.block_on(growth::run(args)),
         Mode::Floor(args) => one()?.block_on(floor::run(args)),
+        Mode::Peer(args) => one()?.block_on(peer::run(args)),
         Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),
     }
 }

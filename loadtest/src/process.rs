@@ -106,8 +106,12 @@ pub fn pin(pid: u32, core: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Puts one thread on one core; 0 is the calling thread. Threads it starts are there too.
+///
+/// # Errors
+/// When the kernel refuses.
 #[expect(unsafe_code, reason = "the standard library has no processor affinity")]
-fn pin_thread(thread: i32, core: usize) -> std::io::Result<()> {
+pub fn pin_thread(thread: i32, core: usize) -> std::io::Result<()> {
     // SAFETY: a cpu_set_t is an array of integers, for which all zeros is a value; CPU_SET checks
     // its index; the kernel reads the set within the call and keeps no pointer.
     let result = unsafe {
