@@ -1,5 +1,5 @@
 //! The parts of `harkara-loadtest`: a client of its own for the public protocol, the replay, the
-//! checker, and two measurements. Nothing here knows the servers' crates or the SDK: what this
+//! checker, and measurements. Nothing here knows the servers' crates or the SDK: what this
 //! crate believes about the protocol it read in the protocol's description, so that a mistake made
 //! there is not repeated here.
 //!
@@ -9,6 +9,7 @@
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
 //! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs, capacity
+//! raw, system ─▶ steady ─▶ growth, peer, floor ◀─ bare loops over the engines' libraries
 //! ```
 
 pub mod broadcast;
@@ -16,11 +17,15 @@ pub mod capacity;
 pub mod check;
 pub mod effort;
 pub mod figures;
+pub mod floor;
+pub mod growth;
+pub mod honest;
 pub mod idle;
 pub mod ids;
 pub mod journal;
 pub mod out;
 pub mod page;
+pub mod peer;
 pub mod process;
 pub mod ramp;
 pub mod raw;
@@ -28,6 +33,7 @@ pub mod replay;
 pub mod report;
 pub mod rooms;
 pub mod sample;
+pub mod steady;
 pub mod sync;
 pub mod system;
 pub mod times;

@@ -12,12 +12,22 @@
 //! - `capacity --figures FILE --users N`: how many machines so many users need, by those figures
 //! - `report --binary FILE`: all measurements, as JSON, a page with plots, and the table of
 //!   docs/performance.md
+//! - `steady --sessions N --room K --rate R --server-pid PID`: latency and the cost of a delivery
+//!   under a constant rate that is offered whatever the answers
+//! - `growth --server-pid PID`: the same with more sessions, longer histories, more conversations
+//! - `floor --engine embedded --floor-program PATH --server-pid PID`: latency and throughput beside
+//!   bare loops over the engines' libraries
+//! - `peer --harkara-url ws://host:port --harkara-pid PID`: the same load on harkara and on
+//!   Mosquitto, nats-server and ejabberd, side by side
 //! - `floor-server`: the bare socket loop itself, started by `broadcast`
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harkara_loadtest::{broadcast, capacity, check, idle, out, ramp, replay, report, sync};
+use harkara_loadtest::{
+    broadcast, capacity, check, floor, growth, idle, out, peer, process, ramp, replay, report,
+    steady, sync,
+};
 
 /// Plays real chat against a harkara server, checks it and measures it
 #[derive(Debug, Parser)]
@@ -45,12 +55,21 @@ enum Mode {
     Capacity(capacity::Args),
     /// Measure everything and write it down
     Report(report::Args),
+    /// Measure latency and the cost of a delivery under a constant rate
+    Steady(steady::Args),
+    /// Measure whether a delivery costs the same when there is more of everything
+    Growth(growth::Args),
+    /// Measure latency and throughput beside the engines alone
+    Floor(floor::Args),
+    /// Compare with servers from Debian's packages, side by side
+    Peer(peer::Args),
     /// The bare socket loop that `broadcast --floor` compares with
     #[command(hide = true)]
     FloorServer(broadcast::floor::Args),
 }
 
 fn main() -> ExitCode {
+    process::raise_files();
     match run(Args::parse().mode) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -74,6 +93,10 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Sync(args) => one()?.block_on(sync::run(args)),
         Mode::Capacity(args) => capacity::run(&args),
         Mode::Report(args) => report::run(&args),
+        Mode::Steady(args) => one()?.block_on(steady::run(args)),
+        Mode::Growth(args) => one()?.block_on(growth::run(args)),
+        Mode::Floor(args) => one()?.block_on(floor::run(args)),
+        Mode::Peer(args) => one()?.block_on(peer::run(args)),
         Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),
     }
 }

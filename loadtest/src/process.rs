@@ -4,27 +4,43 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Processor time of a process so far, user and system, threads that ended included: to the
-/// nanosecond, since `/proc` tells it in ticks of 10 ms, too coarse for a hundred resumes.
+/// Processor time of a process so far, user and system, threads that ended too.
 ///
 /// # Errors
 /// When there is no such process.
-#[expect(unsafe_code, reason = "the standard library has no processor clocks")]
+#[expect(unsafe_code, reason = "the standard library has no clocks of processes")]
 pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
     let number = libc::pid_t::try_from(pid).context("a strange process number")?;
-    let mut clock: libc::clockid_t = 0;
-    // SAFETY: the pointer is to a clockid_t that outlives the call.
-    let found = unsafe { libc::clock_getcpuclockid(number, &raw mut clock) };
-    if found != 0 {
-        bail!("no process {pid}: {}", std::io::Error::from_raw_os_error(found));
+    // SAFETY: both calls write into the variables they are given and keep no pointer; a clockid_t
+    // and a timespec are integers, for which zero is a value.
+    let (found, time) = unsafe {
+        let (mut clock, mut time): (libc::clockid_t, libc::timespec) = std::mem::zeroed();
+        let found = libc::clock_getcpuclockid(number, &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0;
+        (found, time)
+    };
+    if !found {
+        bail!("no process {pid}");
     }
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec that outlives the call.
-    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
-        bail!("no processor time of {pid}: {}", std::io::Error::last_os_error());
-    }
-    Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
+    Ok(Duration::new(u64::try_from(time.tv_sec)?, u32::try_from(time.tv_nsec)?))
+}
+
+/// Processor time of several processes.
+///
+/// # Errors
+/// When one of them is not there.
+pub fn cpu_of(pids: &[u32]) -> anyhow::Result<Duration> {
+    pids.iter().map(|&pid| cpu(pid)).sum()
+}
+
+/// Resident memory of several processes in bytes, what they share counted for each.
+///
+/// # Errors
+/// When one of them is not there.
+pub fn resident_of(pids: &[u32]) -> anyhow::Result<u64> {
+    pids.iter().map(|&pid| Ok(resident(pid)?.0)).sum()
 }
 
 /// Resident memory of a process in bytes: (all, anonymous).
@@ -42,6 +58,15 @@ pub fn resident(pid: u32) -> anyhow::Result<(u64, u64)> {
     Ok((field("VmRSS:")?, field("RssAnon:")?))
 }
 
+/// Lets this process open as many files as it may: the soft limit is raised to the hard one.
+pub fn raise_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // The soft limit may always be raised this far; if not, `need_files` says what is missing.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
+}
+
 /// Stops with a sentence if this process may not open so many sockets.
 ///
 /// # Errors
@@ -51,7 +76,8 @@ pub fn need_files(sockets: usize) -> anyhow::Result<()> {
     let need = sockets + 100;
     if need > limit {
         bail!(
-            "{sockets} sockets need {need} open files, RLIMIT_NOFILE allows {limit}: ask for fewer"
+            "{sockets} sockets need {need} open files, and the hard limit (RLIMIT_NOFILE) is {limit}: \
+             ask for fewer, or let root raise it (ulimit -Hn)"
         );
     }
     Ok(())
@@ -60,13 +86,10 @@ pub fn need_files(sockets: usize) -> anyhow::Result<()> {
 /// How many files this process may have open.
 ///
 /// # Errors
-/// When the kernel doesn't tell.
+/// When that is no number of this machine.
 pub fn files() -> anyhow::Result<usize> {
-    let text = std::fs::read_to_string("/proc/self/limits")?;
-    let line = text.lines().find(|line| line.starts_with("Max open files"));
-    let soft =
-        line.and_then(|line| line.split_whitespace().nth(3)).context("no open file limit")?;
-    Ok(soft.parse().unwrap_or(usize::MAX)) // "unlimited"
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    Ok(usize::try_from(soft)?)
 }
 
 /// Puts every thread of a process on one core.
@@ -83,8 +106,12 @@ pub fn pin(pid: u32, core: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Puts one thread on one core; 0 is the calling thread. Threads it starts are there too.
+///
+/// # Errors
+/// When the kernel refuses.
 #[expect(unsafe_code, reason = "the standard library has no processor affinity")]
-fn pin_thread(thread: i32, core: usize) -> std::io::Result<()> {
+pub fn pin_thread(thread: i32, core: usize) -> std::io::Result<()> {
     // SAFETY: a cpu_set_t is an array of integers, for which all zeros is a value; CPU_SET checks
     // its index; the kernel reads the set within the call and keeps no pointer.
     let result = unsafe {
@@ -103,8 +130,11 @@ mod tests {
         let (all, anonymous) = super::resident(pid).expect("memory");
         assert!(all >= anonymous && anonymous > 0);
         let before = super::cpu(pid).expect("processor time");
-        while super::cpu(pid).expect("processor time") == before {} // looking costs time, too
-        assert!(super::cpu(u32::MAX).is_err());
+        assert!((0..1_000_000_u64).fold(0, |a, b| std::hint::black_box(a ^ b)) < 1 << 20);
+        assert!(super::cpu_of(&[pid]).expect("processor time") > before);
+        // No kernel numbers its processes beyond 2^22.
+        assert!(super::cpu(u32::MAX).is_err() && super::cpu((1 << 22) + 1).is_err());
+        super::raise_files();
         assert!(super::need_files(1).is_ok() && super::need_files(usize::MAX / 2).is_err());
     }
 }

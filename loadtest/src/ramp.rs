@@ -14,7 +14,7 @@ use crate::{
     figures::Measured,
     ids::Id,
     out, process,
-    raw::{self, Gate, Reader, Tally},
+    raw::{self, Gate, Reader, Tally, frames::Frames},
     rooms, times,
     wire::token::Account,
 };
@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
         let begin = async |place: usize| {
             let bearer = &accounts[place].token;
             let opened = gate.open(first + place, bearer, &params[place]).await?;
-            let reader = raw::read(opened.socket, opened.frames, tally);
+            let reader = raw::read(opened.socket, Frames::after(opened.rest), tally);
             Ok(Session { _reader: reader, answer: opened.answer })
         };
         let done = pace::drive(pace, effort.start(), accounts.len(), begin).await?;

@@ -1,19 +1,22 @@
 //! Sessions as cheap as they get, for measurements: a socket, an upgrade written by hand, and a
-//! reader that counts frames without looking into them. Everything runs on one thread.
+//! reader that counts frames without looking into them ([`read`]), or hands them on whole
+//! ([`read_whole`]). Everything runs on one thread.
 
 use std::{
     cell::{Cell, RefCell},
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    pin::Pin,
     rc::Rc,
+    task::{Poll, ready},
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream},
+    io::{AsyncRead, AsyncWriteExt as _, ReadBuf},
+    net::{TcpSocket, TcpStream, tcp::OwnedReadHalf},
     sync::Notify,
     time::timeout,
 };
@@ -24,8 +27,12 @@ use crate::wire::{
 };
 
 pub mod frames;
+pub mod outlet;
+pub mod whole;
 
 use frames::Frames;
+use outlet::Outlet;
+use whole::Whole;
 
 /// Sockets from one source address at most: well below the 28,000 ports that it has.
 const PER_SOURCE: usize = 4_000;
@@ -120,7 +127,20 @@ pub async fn sessions(
     let opens = accounts.iter().enumerate().map(|(i, account)| gate.open(i, &account.token, "{}"));
     let opened: Vec<Opened> =
         futures_util::stream::iter(opens).buffered(AT_ONCE).try_collect().await?;
-    Ok(opened.into_iter().map(|opened| read(opened.socket, opened.frames, tally)).collect())
+    Ok(opened.into_iter().map(|one| read(one.socket, Frames::after(one.rest), tally)).collect())
+}
+
+/// Opens sessions: where, the number of the socket ([`connect`]) and for whom.
+///
+/// # Errors
+/// When one can't be opened.
+pub async fn open_at<'a>(
+    places: impl IntoIterator<Item = (&'a str, usize, &'a Account)>,
+) -> anyhow::Result<Vec<Opened>> {
+    let opens = places.into_iter().map(|(url, number, account)| async move {
+        Gate::of(url).await?.open(number, &account.token, "{}").await
+    });
+    futures_util::stream::iter(opens).buffered(AT_ONCE).try_collect().await
 }
 
 /// Where sessions are opened.
@@ -130,14 +150,14 @@ pub struct Gate {
     authority: String,
 }
 
-/// A session that was just started.
+/// A session that is open and not being read yet.
 #[derive(Debug)]
 pub struct Opened {
     /// Its socket.
     pub socket: TcpStream,
-    /// What was read of the socket's stream.
-    pub frames: Frames,
-    /// The answer to `session.start` with its frame's header, and what came with it.
+    /// The beginning of a frame that is not there yet.
+    pub rest: Whole,
+    /// The frame that answered `session.start`.
     pub answer: Vec<u8>,
 }
 
@@ -170,35 +190,22 @@ impl Gate {
 #[derive(Debug)]
 pub struct Reader {
     task: tokio::task::JoinHandle<()>,
-    socket: Rc<TcpStream>,
+    outlet: Rc<Outlet>,
 }
 
 impl Reader {
     /// Sends a text frame.
     ///
     /// # Errors
-    /// The connection's; also when the socket's buffer has no room for the whole frame.
+    /// The connection's.
     pub async fn send(&self, text: &str) -> io::Result<()> {
-        put(&self.socket, &frames::masked(frames::TEXT, text.as_bytes())).await
+        self.outlet.write(&frames::masked(frames::TEXT, text.as_bytes())).await
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-/// Writes a small frame as a whole: half a frame would be followed by another one's beginning.
-async fn put(socket: &TcpStream, frame: &[u8]) -> io::Result<()> {
-    loop {
-        socket.writable().await?;
-        match socket.try_write(frame) {
-            Ok(n) if n == frame.len() => return Ok(()),
-            Ok(_) => return Err(io::Error::other("the socket took half a frame")),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
     }
 }
 
@@ -234,75 +241,127 @@ async fn upgrade(
          sec-websocket-protocol: {SUBPROTOCOL}\r\nauthorization: Bearer {bearer}\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::with_capacity(512);
+    let mut head = Vec::with_capacity(512);
     let end = loop {
-        if let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") {
+        if let Some(end) = head.windows(4).position(|w| w == b"\r\n\r\n") {
             break end + 4;
         }
-        if socket.read_buf(&mut answer).await? == 0 {
+        if piece(&mut socket, |bytes| head.extend_from_slice(bytes)).await? == 0 {
             bail!("closed during the upgrade");
         }
     };
-    if !answer.starts_with(b"HTTP/1.1 101") {
-        bail!("no upgrade: {}", String::from_utf8_lossy(&answer[..end]));
+    if !head.starts_with(b"HTTP/1.1 101") {
+        bail!("no upgrade: {}", String::from_utf8_lossy(&head[..end]));
     }
     let start = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"session.start","params":{params}}}"#);
     socket.write_all(&frames::masked(frames::TEXT, start.as_bytes())).await?;
-    answer.drain(..end);
-    let mut frames = Frames::default();
-    let (mut texts, mut fed) = (0, 0);
-    loop {
-        frames.feed(&answer[fed..], |opcode, _| texts += u32::from(opcode == frames::TEXT));
-        fed = answer.len();
-        if texts > 0 {
-            break;
-        }
-        if socket.read_buf(&mut answer).await? == 0 {
-            bail!("closed before session.start was answered");
+    let mut rest = Whole::default();
+    rest.feed(&head[end..], |_, _| {});
+    let answer = text(&mut socket, &mut rest).await?;
+    if !answer.windows(8).any(|w| w == b"\"result\"") {
+        bail!("session.start was refused: {}", String::from_utf8_lossy(&answer));
+    }
+    Ok(Opened { socket, rest, answer })
+}
+
+/// Waits for a text frame of a session that is not being read; what else comes along is dropped.
+///
+/// # Errors
+/// When the connection ends.
+pub async fn text(socket: &mut TcpStream, rest: &mut Whole) -> anyhow::Result<Vec<u8>> {
+    let mut first = None;
+    while first.is_none() {
+        let mut take = |opcode, payload: &[u8]| {
+            if opcode == frames::TEXT && first.is_none() {
+                first = Some(payload.to_vec());
+            }
+        };
+        if piece(socket, |bytes| rest.feed(bytes, &mut take)).await? == 0 {
+            bail!("closed before an answer");
         }
     }
-    // An error answer says so in its beginning: there is no result.
-    let beginning = &answer[..answer.len().min(200)];
-    if !beginning.windows(8).any(|w| w == br#""result""#) {
-        bail!("session.start failed: {}", String::from_utf8_lossy(beginning));
-    }
-    Ok(Opened { socket, frames, answer })
+    first.context("no answer")
+}
+
+/// Reads once, into what all readers of the thread share; the number of bytes, 0 at the end.
+///
+/// # Errors
+/// The connection's.
+pub async fn piece(
+    socket: &mut (impl AsyncRead + Unpin),
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<usize> {
+    let read = std::future::poll_fn(|context| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *socket).poll_read(context, &mut buffer))?;
+            each(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    });
+    read.await
+}
+
+/// Starts to read a session; `each` gets the payload of every text frame, `ended` the reason when it
+/// ends by itself. What is written to it goes through the outlet.
+#[must_use]
+pub fn read_whole(
+    opened: Opened,
+    mut each: impl FnMut(&[u8]) + 'static,
+    ended: impl FnOnce(&str) + 'static,
+) -> (Reader, Rc<Outlet>) {
+    let (mut half, out) = opened.socket.into_split();
+    let outlet = Rc::new(Outlet::new(out));
+    let (mut whole, pongs) = (opened.rest, Rc::clone(&outlet));
+    let mut on = move |opcode, payload: &[u8]| match opcode {
+        frames::TEXT => each(payload),
+        frames::PING => pongs.pong(payload),
+        _ => {}
+    };
+    let task = async move {
+        loop {
+            match piece(&mut half, |bytes| whole.feed(bytes, &mut on)).await {
+                Ok(0) => return ended("the server closed the connection"),
+                Ok(_) => {}
+                Err(error) => return ended(&error.to_string()),
+            }
+        }
+    };
+    let task = tokio::task::spawn_local(task);
+    (Reader { task, outlet: Rc::clone(&outlet) }, outlet)
 }
 
 /// Starts to read a socket that sends frames.
 #[must_use]
-pub fn read(socket: TcpStream, frames: Frames, tally: &Rc<Tally>) -> Reader {
-    let (tally, socket) = (Rc::clone(tally), Rc::new(socket));
-    let own = Rc::clone(&socket);
+pub fn read(socket: TcpStream, mut frames: Frames, tally: &Rc<Tally>) -> Reader {
+    let (mut half, out) = socket.into_split();
+    let (tally, outlet) = (Rc::clone(tally), Rc::new(Outlet::new(out)));
+    let own = Rc::clone(&outlet);
     let task = tokio::task::spawn_local(async move {
         // Whatever ends it, the session is over: that is counted.
-        let _ = read_on(&own, frames, &tally).await;
+        let _ = read_on(&mut half, &mut frames, &own, &tally).await;
         tally.ended.set(tally.ended.get() + 1);
     });
-    Reader { task, socket }
+    Reader { task, outlet }
 }
 
-async fn read_on(socket: &TcpStream, mut frames: Frames, tally: &Tally) -> io::Result<()> {
+async fn read_on(
+    half: &mut OwnedReadHalf,
+    frames: &mut Frames,
+    outlet: &Outlet,
+    tally: &Tally,
+) -> io::Result<()> {
     loop {
-        socket.readable().await?;
-        let read = SCRATCH.with_borrow_mut(|scratch| {
-            let n = socket.try_read(scratch)?;
-            let count = |opcode, len| {
-                if opcode == frames::TEXT {
-                    tally.count(len);
-                }
-            };
-            frames.feed(&scratch[..n], count);
-            Ok(n)
-        });
-        match read {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(e) if io::Error::kind(&e) == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
+        let count = |opcode, len| {
+            if opcode == frames::TEXT {
+                tally.count(len);
+            }
+        };
+        if piece(half, |bytes| frames.feed(bytes, count)).await? == 0 {
+            return Ok(());
         }
         while let Some(pong) = frames.pong() {
-            put(socket, &pong).await?;
+            outlet.write(&pong).await?;
         }
     }
 }

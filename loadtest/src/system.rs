@@ -31,6 +31,11 @@ pub trait System {
     /// The processes whose processor time and memory count: all of them, stores and brokers too.
     fn pids(&self) -> Vec<u32>;
 
+    /// Deliveries of one message: all of the room, unless the sender does not get its own.
+    fn copies(&self, shape: Shape) -> usize {
+        shape.room
+    }
+
     /// Opens all sessions in order, joined to their rooms and being read; ready for messages.
     ///
     /// # Errors
@@ -56,10 +61,22 @@ pub trait Session {
 pub trait Sink {
     /// A whole frame (packet, stanza) that session `session` read. Without a [`Stamp`] in it it is
     /// no delivery and ignored.
-    fn frame(&self, session: usize, bytes: &[u8]);
+    fn frame(&self, session: usize, bytes: &[u8]) {
+        if let Some(stamp) = Stamp::find(bytes) {
+            self.delivered(session, stamp);
+        }
+    }
 
-    /// The system confirmed a send of this session: sends are confirmed in their order.
+    /// Session `session` got the message: for systems that find the stamp otherwise than in the text.
+    fn delivered(&self, session: usize, stamp: Stamp);
+
+    /// The system confirmed the oldest send of this session that is not answered: for systems that
+    /// confirm in the order of the sends.
     fn confirmed(&self, session: usize);
+
+    /// The system answered the send of the message of this number: it confirmed it, or did not take
+    /// it, for the reason named in a word.
+    fn answered(&self, session: usize, number: u32, outcome: Result<(), &str>);
 
     /// A session ended that nobody asked to.
     fn ended(&self, session: usize, why: &str);
@@ -123,8 +140,8 @@ mod tests {
         assert_eq!(text.len(), 200);
         let frame = format!("{{\"a~b\":\"~~{text}\"}}");
         assert_eq!(Stamp::find(frame.as_bytes()), Some(stamp));
-        assert_eq!(Stamp::find(text[..Stamp::LEN].as_bytes()), Some(stamp));
-        assert_eq!(Stamp::find(text[..Stamp::LEN - 1].as_bytes()), None);
+        assert_eq!(Stamp::find(&text.as_bytes()[..Stamp::LEN]), Some(stamp));
+        assert_eq!(Stamp::find(&text.as_bytes()[..Stamp::LEN - 1]), None);
         assert_eq!(Stamp::find(b"nothing ~ here"), None);
     }
 }

@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl Started {
-    /// Reads the first text frame of a socket's stream, its header included.
+    /// Reads the answer.
     ///
     /// # Errors
     /// When it is no answer to `session.start`.

@@ -1,9 +1,14 @@
-//! WebSocket frames (RFC 6455, 5.2), counted as they pass. Pings are kept to be answered.
+//! WebSocket frames (RFC 6455, 5.2), counted as they pass ([`super::whole`] hands them on). Pings are
+//! kept to be answered.
+
+use super::whole::Whole;
 
 /// Opcode of a text frame.
 pub const TEXT: u8 = 1;
-const PING: u8 = 9;
-const PONG: u8 = 10;
+/// Opcode of a ping.
+pub const PING: u8 = 9;
+/// Opcode of its answer.
+pub const PONG: u8 = 10;
 
 /// Pings waiting for their answer at most; a server that sends more gets no more.
 const PINGS_MAX: usize = 8;
@@ -21,6 +26,14 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// Goes on where somebody else stopped.
+    #[must_use]
+    pub fn after(whole: Whole) -> Self {
+        let mut frames = Self::default();
+        frames.feed(&whole.into_rest(), |_, _| {});
+        frames
+    }
+
     /// Takes bytes; `seen` gets the opcode of every whole frame and its length with the header.
     pub fn feed(&mut self, mut bytes: &[u8], mut seen: impl FnMut(u8, u64)) {
         loop {

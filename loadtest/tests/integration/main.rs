@@ -1,5 +1,6 @@
 //! The load test against servers that we know: an honest fake that drops connections, a dishonest
-//! one, the socket loop, the report of it all, and the documents that show it.
+//! one, the socket loop, the report of it all, the documents that show it, and the servers it
+//! compares with.
 
 #[cfg(test)]
 mod documents;
@@ -7,6 +8,8 @@ mod documents;
 mod fake;
 #[cfg(test)]
 mod measure;
+#[cfg(test)]
+mod peers;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]

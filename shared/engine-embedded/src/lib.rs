@@ -45,6 +45,12 @@ pub use stats::{Counts, Stats};
 
 use crate::{health::Health, queue::Queue, tables::Tables, tail::Tail};
 
+/// What a bare loop over the same library is made of, so that it is compared with our own settings:
+/// `examples/floor.rs`.
+pub mod bare {
+    pub use crate::{open::database, tables::Table};
+}
+
 /// The consumers' group number that says: nobody reads any more.
 pub(crate) const CLOSED: u64 = u64::MAX;
 

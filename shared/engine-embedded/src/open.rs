@@ -166,7 +166,9 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn database(path: &Path, options: &Options) -> fjall::DatabaseBuilder<Database> {
+/// How fjall is set up.
+#[must_use]
+pub fn database(path: &Path, options: &Options) -> fjall::DatabaseBuilder<Database> {
     // Two workers: one that flushes while the other compacts.
     Database::builder(path)
         .cache_size(options.cache_bytes)

@@ -23,7 +23,7 @@ use harkara_domain::{
 
 /// Which keyspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Table {
+pub enum Table {
     /// Format, generation, partitions, commits.
     Meta,
     /// Records.
@@ -57,7 +57,9 @@ impl Table {
         Self::Names,
     ];
 
-    const fn name(self) -> &'static str {
+    /// The keyspace's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
             Self::Log => "log",
@@ -81,7 +83,9 @@ impl Table {
         }
     }
 
-    fn options(self) -> KeyspaceCreateOptions {
+    /// How the keyspace is set up.
+    #[must_use]
+    pub fn options(self) -> KeyspaceCreateOptions {
         let options = KeyspaceCreateOptions::default().max_memtable_size(self.memtable_bytes());
         match self {
             // Read by range only, where a filter never answers: save its memory.

@@ -70,7 +70,8 @@ fn base(config: &Config) -> ClientConfig {
 }
 
 /// The producer of the log and of the directory.
-pub(crate) fn producer(config: &Config) -> ClientConfig {
+#[must_use]
+pub fn producer(config: &Config) -> ClientConfig {
     let mut client = base(config);
     let delivery = config.delivery_timeout.as_millis();
     client
@@ -127,7 +128,8 @@ pub(crate) fn member(config: &Config) -> ClientConfig {
 }
 
 /// What `migrate` makes topics with.
-pub(crate) fn admin(config: &Config) -> ClientConfig {
+#[must_use]
+pub fn admin(config: &Config) -> ClientConfig {
     base(config)
 }
 

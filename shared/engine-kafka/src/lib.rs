@@ -40,3 +40,9 @@ pub use directory::KafkaDirectory;
 pub use log::KafkaLog;
 pub use migrate::{Migrated, migrate};
 pub use stats::Counts;
+
+/// What a bare loop over the same library is made of, so that it is compared with our own settings:
+/// `examples/floor.rs`.
+pub mod bare {
+    pub use crate::client::{admin, producer};
+}

@@ -89,7 +89,10 @@ impl OpenError {
 }
 
 /// Connects to the cluster, and finds nodes in the datacenter.
-pub(crate) async fn session(config: &Config, clock: &SharedClock) -> Result<Session, OpenError> {
+///
+/// # Errors
+/// [`OpenError`]: a sentence that says what to do.
+pub async fn session(config: &Config, clock: &SharedClock) -> Result<Session, OpenError> {
     let tls = if config.tls.enabled { Some(config.tls.config(clock)?) } else { None };
     let mut builder = SessionBuilder::new()
         .known_nodes(&config.nodes)

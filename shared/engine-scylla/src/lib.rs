@@ -37,3 +37,9 @@ pub use connect::OpenError;
 pub use counts::Counts;
 pub use migrate::{MigrateError, OtherLog, Report, migrate};
 pub use store::ScyllaStore;
+
+/// What a bare loop over the same driver is made of, so that it is compared with our own settings:
+/// `examples/floor.rs`.
+pub mod bare {
+    pub use crate::{connect::session, schema::tables, statements::PUT_EVENT};
+}

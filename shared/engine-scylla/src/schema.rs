@@ -14,7 +14,8 @@ pub const TEXT: &str = include_str!("../schema.cql");
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS ";
 
 /// A table's name, and the statement that makes it in a keyspace.
-pub(crate) fn tables(keyspace: &str) -> Vec<(&'static str, String)> {
+#[must_use]
+pub fn tables(keyspace: &str) -> Vec<(&'static str, String)> {
     let statement = |start: usize| {
         let text = &TEXT[start + CREATE.len()..];
         let text = text.split(';').next().unwrap_or_default();

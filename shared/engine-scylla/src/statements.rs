@@ -118,7 +118,8 @@ impl Statements {
 
 const META: &str = "SELECT value FROM {k}.meta WHERE name = ? LIMIT 1";
 
-const PUT_EVENT: &str = "INSERT INTO {k}.events (conversation, bucket, seq, event) \
+/// One event; `{k}` is the keyspace.
+pub const PUT_EVENT: &str = "INSERT INTO {k}.events (conversation, bucket, seq, event) \
      VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
 const EVENTS: &str = "SELECT seq, event FROM {k}.events \
      WHERE conversation = ? AND bucket = ? AND seq >= ? AND seq <= ? LIMIT ?";

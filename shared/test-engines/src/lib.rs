@@ -2,7 +2,8 @@
 //!
 //! A thin form of the scripts in `deploy/engines`, which it finds beside its own sources: [`kafka`]
 //! and [`cassandra`] have what differs, [`instance`] what they share, [`skip`] says on which machines
-//! they can't run. Only tests depend on this crate.
+//! they can't run. [`floor`] has what the bare loops over an engine's library share, which measurements
+//! compare with. Only tests and examples depend on this crate.
 //!
 //! An engine lives in a temporary directory, on ports that are its own while that directory exists.
 //! It is killed and its directory removed when its value is dropped, and when the process that
@@ -12,6 +13,7 @@
 //! Starts fail by panicking with the script's words, as a test does that can't begin.
 
 pub mod cassandra;
+pub mod floor;
 pub mod instance;
 pub mod kafka;
 mod script;

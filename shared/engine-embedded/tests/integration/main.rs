@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod directories;
 mod disk;
+mod floor;
 mod retention;
 mod scan;
 mod support;
