@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, process::Command};
 
-use harkara_loadtest::report::Report;
+use harkara_loadtest::report::{
+    Report,
+    plan::{PLAN, Words},
+};
 
 use crate::fake::{self, Manners};
 
@@ -46,4 +49,34 @@ async fn what_works_is_written_down_and_what_fails_is_named() {
     assert!(at("page/figures.json").exists());
     let html = fs::read_to_string(at("page.html")).expect("the page");
     assert!(html.contains("has no chat logs") && !html.contains("<script"));
+}
+
+/// With `--help` behind them, the arguments before it are read and nothing else happens.
+#[test]
+fn every_command_of_the_plan_is_understood() {
+    let words = Words {
+        urls: vec!["ws://127.0.0.1:1".to_owned(); 2],
+        pids: vec!["1".to_owned(); 2],
+        brokers: "127.0.0.1:2".to_owned(),
+        nodes: "127.0.0.1:3".to_owned(),
+        logs: "logs".to_owned(),
+        dir: "dir".to_owned(),
+        examples: "examples".to_owned(),
+    };
+    for step in PLAN {
+        // One process has one address and one number; modes that know no more say so.
+        let few = Words {
+            urls: vec![words.urls[0].clone()],
+            pids: vec!["1".to_owned()],
+            ..words.clone()
+        };
+        let words = if step.needs_cluster() { &words } else { &few };
+        for is_small in [false, true] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_harkara-loadtest"));
+            command.args(step.arguments(is_small, words)).args(["--out", "file", "--help"]);
+            let output = command.output().expect("a run");
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {told}", step.name);
+        }
+    }
 }
