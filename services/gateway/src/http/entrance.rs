@@ -159,6 +159,10 @@ impl Default for TurnedAway {
             .u64_counter("harkara_connections_refused")
             .with_description("connections that ended before HTTP, by reason")
             .build();
+        // What never happened is 0, not absent: alerts compare numbers.
+        for reason in ["proxy", "tls", "timeout", "left"] {
+            counter.add(0, &[KeyValue::new("reason", reason)]);
+        }
         Self(counter)
     }
 }

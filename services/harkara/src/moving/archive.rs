@@ -57,8 +57,11 @@ impl Writer {
                 manifest
             }
             None => {
-                let empty = fs::read_dir(dir)?.next().is_none();
-                ensure!(empty, "{} is not empty: export to an empty directory", dir.display());
+                ensure!(
+                    is_empty(dir)?,
+                    "{} is not empty: export to an empty directory",
+                    dir.display()
+                );
                 let manifest = Manifest::new(source);
                 manifest.write(dir)?;
                 manifest
@@ -109,6 +112,16 @@ impl Writer {
         self.manifest.next = next;
         self.manifest.write(&self.dir)
     }
+}
+
+/// Nothing is there but what an export that was killed at its beginning leaves.
+fn is_empty(dir: &Path) -> anyhow::Result<bool> {
+    for entry in fs::read_dir(dir)? {
+        if entry?.file_name() != files::unfinished(manifest::NAME).as_str() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A whole archive, to be read.

@@ -1,6 +1,10 @@
 //! What a message is made of: one append and one row, however many processes see it (D6).
 
-use crate::support::{Client, Home, Server, until};
+use crate::support::{
+    Client, Home, Server,
+    metrics::{Part, documented},
+    until,
+};
 
 /// Records appended, rows written, over all processes.
 fn counts(server: &Server) -> (f64, f64) {
@@ -33,6 +37,10 @@ async fn a_message_is_one_append_and_one_row() {
         asha.event(&group, seq).await;
         bilal.event(&group, seq).await;
     }
+    let metrics = server.metrics();
+    let missing: Vec<_> =
+        documented(Part::Cluster).into_iter().filter(|name| !metrics.has(name)).collect();
+    assert!(missing.is_empty(), "on the page and in no process's /metrics: {missing:?}");
     let (appended, rows) = counts(&server);
     let all = MESSAGES as f64;
     assert_eq!((appended - before.0, rows - before.1), (all, all));

@@ -8,7 +8,8 @@ use crate::support::{
     client::message,
     cluster::Gateway,
     http,
-    server::{Metrics, metrics_of, until_told},
+    metrics::{Metrics, metrics_of},
+    server::until_told,
     until, uuid,
 };
 

@@ -10,7 +10,7 @@ use crate::support::{
     Client, Home, SOON, Server, chain,
     client::message,
     cluster::{PARTITIONS, settled},
-    server::{Metrics, metrics_of},
+    metrics::{Metrics, metrics_of},
     until, uuid,
 };
 

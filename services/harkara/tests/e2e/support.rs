@@ -9,6 +9,8 @@ pub mod client;
 pub mod cluster;
 #[path = "support/http.rs"]
 pub mod http;
+#[path = "support/metrics.rs"]
+pub mod metrics;
 #[path = "support/process.rs"]
 pub mod process;
 #[path = "support/server.rs"]

@@ -10,16 +10,12 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Client, Home, Server, client::message, until, uuid};
-
-/// Names in the table of the operators' page.
-fn named() -> Vec<&'static str> {
-    let page = include_str!("../../../../docs/operations.md");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `harkara_")?.split_once('`'));
-    let names: Vec<_> = rows.map(|(name, _)| name).collect();
-    assert!(names.len() > 10, "the page has changed its form");
-    names
-}
+use crate::support::{
+    Client, Home, Server,
+    client::message,
+    metrics::{Part, documented},
+    until, uuid,
+};
 
 #[tokio::test]
 async fn every_metric_of_the_page_is_there_and_counts() {
@@ -52,13 +48,8 @@ async fn every_metric_of_the_page_is_there_and_counts() {
         (server.metrics().sum("harkara_sessions", "") == 2.0).then_some(())
     });
     let metrics = server.metrics();
-    let missing: Vec<_> = named()
-        .into_iter()
-        .filter(|name| {
-            let name = format!("harkara_{name}");
-            !metrics.has(&name) && !metrics.has(&format!("{name}_count"))
-        })
-        .collect();
+    let missing: Vec<_> =
+        documented(Part::Everywhere).into_iter().filter(|name| !metrics.has(name)).collect();
     assert!(missing.is_empty(), "on the page and not in /metrics: {missing:?}");
     for (name, label, least, most) in [
         ("harkara_build_info", "version=\"", 1.0, 1.0),

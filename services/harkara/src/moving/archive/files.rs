@@ -10,9 +10,15 @@ use std::{
 use anyhow::Context as _;
 use serde::{Serialize, de::DeserializeOwned};
 
+/// What a file is called until it is whole.
+#[must_use]
+pub fn unfinished(name: &str) -> String {
+    format!("{name}.new")
+}
+
 /// Writes or replaces a file of a directory, durably.
 pub fn replace(dir: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    let (path, new) = (dir.join(name), dir.join(format!("{name}.new")));
+    let (path, new) = (dir.join(name), dir.join(unfinished(name)));
     let write = || {
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;

@@ -67,7 +67,7 @@ fn what_the_log_and_the_snapshots_forgot_is_no_finding() {
         let log = dir.embedded.log_scan();
         // Swept in spare time.
         let mut first = 0;
-        for _ in 0..500 {
+        for _ in 0..3_000 {
             first = log.bounds(partition).await.expect("reads").first;
             if first > 0 {
                 break;

@@ -113,6 +113,8 @@ fn an_export_does_not_mix_with_anything_else() {
         let refused = source.export(&archive).await.expect_err("not empty");
         assert!(refused.to_string().contains("is not empty"), "{refused}");
         fs::remove_file(archive.join("letter.txt")).expect("there");
+        // What an export leaves that was killed before its first file was whole.
+        fs::write(archive.join("manifest.json.new"), "{").expect("written");
         source.export(&archive).await.expect("exports");
         // The same again does nothing; a later state is another export.
         let manifest = fs::read(archive.join("manifest.json")).expect("there");

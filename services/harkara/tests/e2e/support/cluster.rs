@@ -13,8 +13,9 @@ use harkara_test_engines::{Cassandra, Kafka, skipped};
 
 use super::{
     http,
+    metrics::{Metrics, metrics_of},
     process::Process,
-    server::{Launch, Metrics, Server, listening, metrics_of, until_told},
+    server::{Launch, Server, listening, until_told},
     until, uuid,
 };
 

@@ -15,6 +15,7 @@ use super::{
     below,
     cluster::{Rest, Site},
     http,
+    metrics::{Metrics, metrics_of},
     process::Process,
     until,
 };
@@ -299,32 +300,5 @@ impl Server {
     /// How long it has run.
     pub fn age(&self) -> Duration {
         self.process.watch.elapsed()
-    }
-}
-
-/// `/metrics` of one process.
-pub fn metrics_of(admin: SocketAddr) -> String {
-    let (status, text) = http::get(admin, "/metrics").expect("metrics");
-    assert_eq!(status, 200);
-    text
-}
-
-/// The text of `/metrics`.
-pub struct Metrics(pub String);
-
-impl Metrics {
-    /// The sum over all series of a name whose labels contain `label`.
-    pub fn sum(&self, name: &str, label: &str) -> f64 {
-        let series = self.0.lines().filter(|line| {
-            let rest = line.strip_prefix(name);
-            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
-        });
-        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.0
-            .lines()
-            .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
     }
 }
