@@ -34,6 +34,8 @@ fn base(config: &Config) -> ClientConfig {
         .set("socket.timeout.ms", "5000")
         .set("socket.connection.setup.timeout.ms", "5000")
         .set("socket.keepalive.enable", "true")
+        // Off by default: a small request would wait for the acknowledgment of the one before.
+        .set("socket.nagle.disable", "true")
         // The default of ten seconds would be added to every return of a broker.
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "500");

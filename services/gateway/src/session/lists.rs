@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use harkara_domain::{ConversationId, Entry, Profile, UserId};
+use harkara_domain::{ConversationId, Profile, UserId};
 use harkara_engine::link::Answer;
 use harkara_protocol::client::{
     Id, RpcError,
@@ -13,7 +13,7 @@ use harkara_protocol::client::{
 };
 
 use super::open::{Open, Reply, limit, no_such_conversation, unavailable};
-use crate::hub::subscriptions::NoOwner;
+use crate::hub::subscriptions::{EntryAnswer, NoOwner};
 
 /// Members in one page: 1,000 × ~60 bytes = 60 kB.
 const MEMBERS_PAGE: usize = 1_000;
@@ -43,14 +43,13 @@ pub async fn page(open: &Open, after: Option<ConversationId>, limit: usize) -> R
 }
 
 /// What an owner said of a conversation, or that it didn't.
-pub type Answered = (ConversationId, Result<Option<Entry>, NoOwner>);
+pub type Answered = (ConversationId, EntryAnswer);
 
-/// Asks all owners at once, and waits for each no longer than the setting says.
+/// Asks all owners at once, and waits for them no longer than the setting says.
 pub async fn subscribe_all(open: &Open, wanted: &[ConversationId]) -> Reply<Vec<Answered>> {
     let key = open.live()?.key;
-    let hub = &open.gateway.hub;
-    let asked = wanted.iter().map(|id| async move { (*id, hub.subscribe(key, *id).await) });
-    Ok(futures_util::future::join_all(asked).await)
+    let answers = open.gateway.hub.subscribe_all(key, wanted).await;
+    Ok(wanted.iter().copied().zip(answers).collect())
 }
 
 /// `conversation.list`. What is listed is live from its head on.
