@@ -7,3 +7,5 @@ mod fake;
 mod measure;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod steady;
