@@ -162,7 +162,8 @@ fn figures(kind: Kind, points: &[Point]) -> anyhow::Result<Vec<Figure>> {
         let mut figure = |key: &str, title: &str, unit: &str, read: &dyn Fn(&Taken) -> f64| {
             let (key, title) =
                 (format!("growth.{name}.{value}.{key}"), format!("{value} {what}: {title}"));
-            figures.push(Figure::new(&key, &title, unit, rounds.iter().map(read).collect()));
+            let rounds = rounds.iter().map(read).filter(|value| value.is_finite()).collect();
+            figures.push(Figure::new(&key, &title, unit, rounds));
         };
         figure("cpu_us_per_delivery", "processor time per delivery", "µs", &Taken::cost);
         if rounds.iter().any(|taken| taken.upkeep.is_some()) {
@@ -175,7 +176,8 @@ fn figures(kind: Kind, points: &[Point]) -> anyhow::Result<Vec<Figure>> {
     }
     let (bottom, top) = points.first().zip(points.last()).context("an axis without points")?;
     let pairs = top.rounds.iter().zip(&bottom.rounds);
-    let ratios = pairs.map(|(top, bottom)| top.cost() / bottom.cost()).collect();
+    let ratios = pairs.map(|(top, bottom)| top.cost() / bottom.cost());
+    let ratios = ratios.filter(|ratio| ratio.is_finite()).collect();
     let title = format!("{what}: cost at {} through cost at {}", top.value, bottom.value);
     let ratio = Figure::new(&format!("growth.{name}.ratio"), &title, "×", ratios);
     figures.push(ratio.must("R13", MUST, Some(STRETCH)));

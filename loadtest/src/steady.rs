@@ -135,7 +135,15 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
         false => ("steady", "durable"),
     };
     let title = format!("steady load, {path}");
-    told::measured(prefix, &title, &runs, args.server.pinned()).tell(args.out.as_deref())?;
+    let mut measured = told::measured(prefix, &title, &runs, args.server.pinned());
+    if args.push {
+        measured.notes.push(
+            "what is sent are notices of typing, which have no text: a frame is some 160 bytes, \
+             whatever --bytes says"
+                .to_owned(),
+        );
+    }
+    measured.tell(args.out.as_deref())?;
     Ok(runs.iter().all(Run::is_whole))
 }
 

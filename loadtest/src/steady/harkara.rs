@@ -72,18 +72,33 @@ impl System for Harkara {
     }
 
     async fn open(&mut self, shape: Shape, sink: Rc<dyn Sink>) -> anyhow::Result<Vec<Sender>> {
+        self.open_some(shape, 1, sink).await
+    }
+}
+
+impl Harkara {
+    /// Opens the first session of each `step`.
+    ///
+    /// # Errors
+    /// When the rooms can't be made, or a session not be opened.
+    pub async fn open_some(
+        &mut self,
+        shape: Shape,
+        step: usize,
+        sink: Rc<dyn Sink>,
+    ) -> anyhow::Result<Vec<Sender>> {
         self.ground.grow(shape.sessions, shape.room).await?;
         let ground = &self.ground;
         let accounts = &ground.accounts[..shape.sessions];
-        let places = accounts.iter().enumerate().map(|(i, account)| (ground.url(i), i, account));
-        let opened = raw::open_at(places).await?;
-        let typing = self
-            .push
-            .then(|| Rc::new(Typing::new(accounts.iter().map(|account| account.user), shape.room)));
+        let places: Vec<usize> = (0..shape.sessions).step_by(step).collect();
+        let opens = places.iter().map(|&place| (ground.url(place), place, &accounts[place]));
+        let opened = raw::open_at(opens).await?;
+        let users = accounts.iter().map(|account| account.user);
+        let typing = self.push.then(|| Rc::new(Typing::new(users, shape.room)));
         let (missing, live) = (Cell::new(0), Notify::new());
         let common = Rc::new(Common { sink, typing, id: times::new_id(), missing, live });
         let mut senders = Vec::with_capacity(opened.len());
-        for (place, mut opened) in opened.into_iter().enumerate() {
+        for (place, mut opened) in places.into_iter().zip(opened) {
             let room = Rc::clone(&ground.rooms[place / shape.room]);
             let missing = not_live(&mut opened, &room).await?;
             senders.push(Sender::new(place, room, opened, missing, &common));

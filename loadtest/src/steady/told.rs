@@ -23,11 +23,13 @@ const READINGS: [Reading; 11] = [
     ("deliver_p50_ms", "send → deliver, p50", "ms", |run| run.deliver_ms(0.5)),
     ("deliver_p99_ms", "send → deliver, p99", "ms", |run| run.deliver_ms(0.99)),
     ("deliver_p999_ms", "send → deliver, p99.9", "ms", |run| run.deliver_ms(0.999)),
-    ("missing", "deliveries that did not come", "", |run| number(run.missing())),
-    ("refused", "messages not taken", "", |run| number(run.refused())),
+    ("missing", "missing", "deliveries", |run| number(run.missing())),
+    ("refused", "not taken", "messages", |run| number(run.refused())),
     ("resident_mib", "resident memory at the end", "MiB", |run| mib(run.window.resident)),
-    ("server_cores", "cores that the system took", "", |run| run.breath(None).server),
-    ("generator_cores", "cores that the generator took", "", |run| run.breath(None).generator),
+    ("server_cores", "processor time of the system", "cores", |run| run.breath(None).server),
+    ("generator_cores", "processor time of the generator", "cores", |run| {
+        run.breath(None).generator
+    }),
     ("late_p99_ms", "sends behind their time, p99", "ms", |run| run.breath(None).late_ms),
 ];
 

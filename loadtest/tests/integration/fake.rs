@@ -273,6 +273,11 @@ impl State {
                 }
                 return Ok(json!({}));
             }
+            "typing.set" => {
+                let typing = json!({"conversation": id, "user": who.0, "active": params["active"]});
+                self.tell(id, &[who.0], &notification("typing", &typing));
+                return Ok(json!({}));
+            }
             _ => {}
         }
         let before: Vec<Id> = room.members.keys().copied().collect();

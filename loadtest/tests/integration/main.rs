@@ -14,3 +14,5 @@ mod peers;
 mod replay;
 #[cfg(test)]
 mod report;
+#[cfg(test)]
+mod steady;
