@@ -20,7 +20,7 @@ pub mod stanza;
 pub const NAME: &str = "ejabberd";
 
 /// What was set, for the report.
-pub const SETTINGS: &str = "TCP_NODELAY as it sets it itself; no TLS, no shaper, of its modules only \
+pub const SETTINGS: &str = "TCP_NODELAY by the virtual machine's settings; no TLS, no shaper, of its modules only \
     mod_muc (history_size 0) and, for the archive, mod_mam (Mnesia, as Debian's package has it: \
     written behind the delivery, one copy, no flush for a message); passwords compared as text; \
     schedulers of the virtual machine don't spin (+sbwt none)";
@@ -62,7 +62,9 @@ pub async fn start(want: Want, archive: Archive) -> anyhow::Result<Server> {
     let mut command = Command::new(erl);
     command
         .args(["+K", "true", "+P", "1000000", "+sbwt", "none", "+sbwtdcpu", "none"])
-        .args(["+sbwtdio", "none", "-noinput", "-mnesia", "dir"])
+        .args(["+sbwtdio", "none", "-noinput"])
+        .args(["-kernel", "inet_default_listen_options", "[{nodelay,true}]"])
+        .args(["-mnesia", "dir"])
         .arg(format!("\"{}\"", place.path().join("spool").display()))
         .args(["-s", "ejabberd", "-eval", &register])
         .env("HOME", place.path())

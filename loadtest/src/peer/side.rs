@@ -1,7 +1,6 @@
 //! The systems of a comparison, whatever their types, and their rounds in turn: each system has a
 //! round before any has its next, and sessions only while it has one.
 
-use anyhow::Context as _;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 
 use super::search::Search;
@@ -57,6 +56,8 @@ pub struct Side {
     pub held: Vec<f64>,
     /// What ended the searches.
     pub broke: Vec<String>,
+    /// Why it takes part no more.
+    pub failed: Option<String>,
 }
 
 impl Side {
@@ -73,13 +74,14 @@ impl Side {
     {
         let (name, copies) = (system.name(), system.copies(shape));
         let (runs, held, broke) = (Vec::new(), Vec::new(), Vec::new());
-        Self { key, name, durable, copies, system: Box::new(system), runs, held, broke }
+        let system = Box::new(system);
+        Self { key, name, durable, copies, system, runs, held, broke, failed: None }
     }
 
     /// The plan with as many deliveries a second as if everybody in a room got each message.
     fn offered(&self, plan: &Plan) -> Plan {
         let rate = plan.rate * number(plan.shape.room as u64) / number(self.copies as u64);
-        Plan { rate, ..*plan }
+        Plan { rate: rate.round(), ..*plan }
     }
 
     /// Refuses what the system can't be asked for.
@@ -93,13 +95,18 @@ impl Side {
         if self.copies < plan.shape.room { typing::check(&plan) } else { Ok(()) }
     }
 
-    /// Has a round.
-    ///
-    /// # Errors
-    /// When its sessions can't be opened, or a process is gone.
-    pub async fn round(&mut self, plan: &Plan) -> anyhow::Result<()> {
-        let plan = self.offered(plan);
-        let run = self.system.drive(&plan).await.with_context(|| self.name.clone())?;
+    /// Has a round, unless it failed in one before. Whoever can't go on is left out from then on, so
+    /// that the others' rounds are not lost.
+    pub async fn round(&mut self, plan: &Plan) {
+        if self.failed.is_none() {
+            let run = self.driven(plan).await;
+            let run = self.or_fail(run);
+            self.runs.extend(run);
+        }
+    }
+
+    async fn driven(&mut self, plan: &Plan) -> anyhow::Result<Run> {
+        let run = self.system.drive(&self.offered(plan)).await?;
         out::note(format!(
             "{}: {:.1} µs per delivery, p99 {:.2} ms, {} missing",
             self.name,
@@ -107,27 +114,43 @@ impl Side {
             run.deliver_ms(0.99),
             run.missing()
         ));
-        self.runs.push(run);
-        Ok(())
+        Ok(run)
+    }
+
+    fn or_fail<T>(&mut self, result: anyhow::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let loud = format!("FAILED: {}: {error:#}", self.name);
+                out::note(&loud);
+                self.failed = Some(loud);
+                None
+            }
+        }
     }
 
     /// Searches for the highest rate that it holds, from where the last search ended.
-    ///
-    /// # Errors
-    /// When its sessions can't be opened, or a process is gone.
-    pub async fn search(&mut self, plan: &Plan, pinned: Option<usize>) -> anyhow::Result<()> {
+    pub async fn search(&mut self, plan: &Plan, pinned: Option<usize>) {
+        if self.failed.is_none() {
+            let highest = self.highest(plan, pinned).await;
+            let highest = self.or_fail(highest);
+            self.held.extend(highest);
+        }
+    }
+
+    /// Deliveries a second.
+    async fn highest(&mut self, plan: &Plan, pinned: Option<usize>) -> anyhow::Result<f64> {
         let per_message = number(self.copies as u64);
-        let start = self.held.last().map_or(plan.rate, |held| held / per_message);
-        let mut search = Search::from(start, RATE_MAX);
-        let mut stage = None;
-        let mut broke = None;
+        let last = self.held.last().map(|held| held / per_message).filter(|&rate| rate > 0.0);
+        let mut search = Search::from(last.unwrap_or(plan.rate), RATE_MAX);
+        let (mut stage, mut broke) = (None, None);
         while let Some(rate) = search.next() {
             let plan = Plan { rate, warm_up: TRY_WARM_UP, seconds: TRY_SECONDS, ..*plan };
             let mut open = match stage.take() {
                 Some(open) => open,
-                None => self.system.open(plan.shape).await.with_context(|| self.name.clone())?,
+                None => self.system.open(plan.shape).await?,
             };
-            let run = open.round(&plan).await.with_context(|| self.name.clone())?;
+            let run = open.round(&plan).await?;
             let held = run.is_whole() && run.refused() == 0 && run.deliver_ms(0.99) <= HELD_MS;
             let told = what_happened(&run, pinned);
             out::note(format!("{}: {}: {told}", self.name, if held { "holds" } else { "breaks" }));
@@ -139,9 +162,8 @@ impl Side {
                 broke = Some(told);
             }
         }
-        self.held.push(search.highest().unwrap_or_default() * per_message);
         self.broke.extend(broke);
-        Ok(())
+        Ok(search.highest().unwrap_or_default() * per_message)
     }
 }
 

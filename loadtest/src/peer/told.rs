@@ -58,7 +58,8 @@ pub fn measured(
     notes: Vec<String>,
     pinned: Option<usize>,
 ) -> Measured {
-    let mut all = notes;
+    let mut all: Vec<String> = sides.iter().filter_map(|side| side.failed.clone()).collect();
+    all.extend(notes);
     for side in sides.iter().filter(|side| !side.runs.is_empty()) {
         all.extend(told::notes(&side.runs, pinned));
     }
