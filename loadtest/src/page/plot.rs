@@ -8,7 +8,7 @@ use plotters::{
     drawing::{DrawingArea, IntoDrawingArea as _},
     element::{Circle, Rectangle, Text},
     prelude::SVGBackend,
-    series::LineSeries,
+    series::{DashedLineSeries, LineSeries},
     style::{Color as _, FontStyle, IntoFont as _, RGBColor, ShapeStyle, TextStyle, WHITE},
 };
 
@@ -39,6 +39,13 @@ const FAINT: RGBColor = RGBColor(228, 228, 228);
 /// A line of so few points is drawn with its points.
 const FEW: usize = 30;
 
+/// Heights of the title and of a row of names below it, where those begin, and about how wide a
+/// letter of them is.
+const HEAD: i32 = 72;
+const ROW: i32 = 44;
+const LEFT: i32 = 32;
+const LETTER: i32 = 14;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Scale, Scale>>;
 
@@ -52,9 +59,10 @@ pub fn svg(plot: &Plot) -> anyhow::Result<String> {
     {
         let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
         area.fill(&WHITE)?;
-        let head = if plot.lines.len() > 1 { 116 } else { 72 };
-        let (top, rest) = area.split_vertically(head);
-        title(&top, plot)?;
+        let marks = legend(plot);
+        let rows = marks.last().map_or(0, |mark| mark.row + 1);
+        let (top, rest) = area.split_vertically(HEAD + rows * ROW);
+        title(&top, plot, &marks)?;
         match scales(plot) {
             Some(scales) => draw(&rest, plot, scales)?,
             None => rest.draw(&Text::new("no points", (40, 40), font(34)))?,
@@ -90,18 +98,48 @@ fn scales(plot: &Plot) -> Option<(Scale, Scale)> {
     Some((x, Scale::over(&ys, plot.y.logarithmic)?.upwards()))
 }
 
-/// The title and, for several lines, what they are.
-fn title(area: &Area<'_>, plot: &Plot) -> anyhow::Result<()> {
+/// Where a line is named.
+struct Mark<'a> {
+    name: &'a str,
+    x: i32,
+    row: i32,
+}
+
+/// What the lines are, in as many rows as it takes; nothing for a single one.
+fn legend(plot: &Plot) -> Vec<Mark<'_>> {
+    let (mut x, mut row) = (LEFT, 0);
+    let lines = plot.lines.iter().filter(|_| plot.lines.len() > 1);
+    let mark = |line: &'_ Line| {
+        let letters = i32::try_from(line.name.chars().count()).unwrap_or(i32::MAX);
+        let width = letters.saturating_mul(LETTER).saturating_add(96);
+        if x > LEFT && x.saturating_add(width) > i32::try_from(SHOWN.0 * FINE).unwrap_or(i32::MAX) {
+            (x, row) = (LEFT, row + 1);
+        }
+        let place = (x, row);
+        x = x.saturating_add(width);
+        place
+    };
+    let places: Vec<(i32, i32)> = lines.clone().map(mark).collect();
+    lines.zip(places).map(|(line, (x, row))| Mark { name: &line.name, x, row }).collect()
+}
+
+/// Color of the line with this number, and whether it is dashed because the color was used before.
+fn look(number: usize) -> (RGBColor, bool) {
+    (COLORS[number % COLORS.len()], number >= COLORS.len())
+}
+
+fn title(area: &Area<'_>, plot: &Plot, legend: &[Mark<'_>]) -> anyhow::Result<()> {
     let bold = ("sans-serif", 40).into_font().style(FontStyle::Bold).color(&INK);
     area.draw(&Text::new(plot.title.clone(), (30, 22), bold))?;
-    if plot.lines.len() > 1 {
-        let mut x = 32;
-        for (line, color) in plot.lines.iter().zip(COLORS.iter().cycle()) {
-            area.draw(&Rectangle::new([(x, 80), (x + 36, 86)], color.filled()))?;
-            area.draw(&Text::new(line.name.clone(), (x + 46, 68), font(34)))?;
-            // About as wide as letters of this size are.
-            x += 96 + 14 * i32::try_from(line.name.chars().count())?;
+    for (number, Mark { name, x, row }) in legend.iter().enumerate() {
+        let (color, is_dashed) = look(number);
+        let y = HEAD + row * ROW;
+        let ends: &[(i32, i32)] = if is_dashed { &[(0, 14), (22, 36)] } else { &[(0, 36)] };
+        for (from, to) in ends {
+            let ends = [(x + from, y + 8), (x + to, y + 14)];
+            area.draw(&Rectangle::new(ends, color.filled()))?;
         }
+        area.draw(&Text::new((*name).to_owned(), (x + 46, y - 4), font(34)))?;
     }
     Ok(())
 }
@@ -116,14 +154,19 @@ fn draw(area: &Area<'_>, plot: &Plot, (x, y): (Scale, Scale)) -> anyhow::Result<
         .y_label_area_size(120)
         .build_cartesian_2d(x, y)?;
     mesh(&mut chart, plot)?;
-    for (line, color) in plot.lines.iter().zip(COLORS.iter().cycle()) {
+    for (number, line) in plot.lines.iter().enumerate() {
         let points: Vec<(f64, f64)> = points(plot, line).collect();
+        let (color, is_dashed) = look(number);
         let style = ShapeStyle::from(color).stroke_width(4);
         if points.len() <= FEW {
             let marks = points.iter().map(|&point| Circle::new(point, 7, color.filled()));
             chart.draw_series(marks)?;
         }
-        chart.draw_series(LineSeries::new(points, style))?;
+        if is_dashed {
+            chart.draw_series(DashedLineSeries::new(points, 14, 8, style))?;
+        } else {
+            chart.draw_series(LineSeries::new(points, style))?;
+        }
     }
     Ok(())
 }
@@ -196,6 +239,24 @@ mod tests {
             assert!(svg.contains("a &amp; b") && svg.contains("&lt;1&gt;"), "text is escaped");
             assert!(!svg.contains("<script") && !svg.contains("href"));
         }
+    }
+
+    #[test]
+    fn many_lines_are_named_in_rows_and_told_apart() {
+        let lines = (0..12).map(|i| vec![(0.0, f64::from(i)), (1.0, 2.0)]).collect();
+        let mut plot = plot(false, lines);
+        for line in &mut plot.lines {
+            line.name = format!("a name of {}", line.name);
+        }
+        let marks = legend(&plot);
+        assert!(marks.last().expect("marks").row > 1);
+        let right = |mark: &Mark<'_>| mark.x + 96 + LETTER * mark.name.len() as i32;
+        assert!(marks.iter().all(|mark| right(mark) <= 1440));
+        let looks: Vec<_> = (0..12).map(look).collect();
+        assert!((1..12).all(|i| !looks[..i].contains(&looks[i])));
+        stays_inside(&svg(&plot).expect("a drawing"));
+        plot.lines.truncate(1);
+        assert!(legend(&plot).is_empty());
     }
 
     #[test]

@@ -16,8 +16,9 @@ use crate::times;
 /// Lines kept of each pipe.
 const KEPT: usize = 200;
 
-/// Lines told when something went wrong.
+/// Lines told when something went wrong, and letters of each.
 const TOLD: usize = 5;
+const LETTERS: usize = 300;
 
 /// A process that ends with its handle.
 #[derive(Debug)]
@@ -148,7 +149,8 @@ impl Process {
         let told = |output: &Output| -> Vec<String> {
             let lines = output.lines();
             let told: Vec<&String> = lines.last.iter().filter(|it| !it.trim().is_empty()).collect();
-            told[told.len().saturating_sub(TOLD)..].iter().copied().cloned().collect()
+            let last = &told[told.len().saturating_sub(TOLD)..];
+            last.iter().map(|line| line.chars().take(LETTERS).collect()).collect()
         };
         let words = [told(&self.out), told(&self.err)].concat();
         if words.is_empty() { "it said nothing".to_owned() } else { words.join("; ") }
@@ -180,6 +182,9 @@ mod tests {
         assert_eq!(child.line(LONG, port).expect("the line"), 17);
         assert_eq!(child.end(LONG).expect("an end").code(), Some(3));
         assert_eq!(child.last_words(), "one; port 17; two");
+        let mut long = shell("printf %01000d 1");
+        long.end(LONG).expect("an end");
+        assert_eq!(long.last_words().len(), LETTERS);
         let error = child.line(LONG, |_| None::<()>).expect_err("it is over");
         assert!(error.to_string().contains("two"), "{error}");
     }

@@ -76,12 +76,20 @@ pub const PLAN: &[Step] = &[
                --warm-up 1 --rounds 2",
         ..BASE
     },
+    // Memory is compared with servers that are as fresh as theirs.
+    Step {
+        name: "peer.idle",
+        full: "peer --harkara-url URL --harkara-pid PID --parts idle --rounds 5 --pin 0:1",
+        small: "peer --harkara-url URL --harkara-pid PID --parts idle --sessions 100 --rounds 2",
+        minutes: 30,
+        ..BASE
+    },
     Step {
         name: "peer",
-        full: "peer --harkara-url URL --harkara-pid PID --rounds 5 --pin 0:1",
-        small: "peer --harkara-url URL --harkara-pid PID --sessions 100 --rate 50 --seconds 2 \
-               --warm-up 1 --rounds 2 --parts idle,steady",
-        minutes: 60,
+        full: "peer --harkara-url URL --harkara-pid PID --parts steady,search --rounds 5 --pin 0:1",
+        small: "peer --harkara-url URL --harkara-pid PID --parts steady --sessions 100 --rate 50 \
+                --seconds 2 --warm-up 1 --rounds 2",
+        minutes: 90,
         ..BASE
     },
     Step {
