@@ -8,6 +8,8 @@
 //! Danger: all of it lives on one worker thread and shares `Rc`s. No borrow of a `RefCell` may be
 //! held while the actor is polled, because the actor calls back into its [`SocketHandle`].
 
+#[cfg(test)]
+mod allocations;
 mod decoder;
 mod fragments;
 pub mod frames;

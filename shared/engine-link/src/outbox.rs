@@ -239,6 +239,8 @@ fn put(state: &mut State, piece: Piece) {
 
 #[cfg(test)]
 mod tests {
+    use harkara_test_costs::{Operation, assert_within};
+
     use super::*;
 
     fn outbox(bytes_max: usize, lane_bytes_max: usize) -> Outbox {
@@ -273,6 +275,28 @@ mod tests {
         let outbox = outbox(10_000, 10_000);
         assert_eq!(outbox.push(&[1, 7, 2], &Bytes::from(vec![0; 100])), [7]);
         assert_eq!(written(&outbox), [push(&[1, 2])]);
+    }
+
+    /// However many lanes: their list twice (one for the frame), the frame and what goes before it.
+    #[test]
+    fn a_push_keeps_to_its_allocations() {
+        let push = |name, lanes: u16| {
+            let outbox = outbox(10_000, 10_000);
+            (0..lanes).for_each(|lane| outbox.open(lane));
+            let lanes: Vec<u16> = (0..lanes).collect();
+            let (body, mut batch) = (Bytes::from(vec![0; 500]), BytesMut::new());
+            Operation::new(
+                name,
+                8,
+                || (),
+                move |()| {
+                    outbox.push(&lanes, &body);
+                    outbox.take(&mut batch);
+                    batch.clear();
+                },
+            )
+        };
+        assert_within(vec![push("push to 1 lane", 1), push("push to 16 lanes", 16)]);
     }
 
     #[test]

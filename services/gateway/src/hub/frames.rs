@@ -14,8 +14,9 @@ use super::{
 use crate::transport::frames::encode_text_frame;
 
 impl Hub {
-    /// Takes one frame. Frames of an owner that was followed by another are dropped (S5).
-    pub(super) fn take(self: &Rc<Self>, down: &Down) {
+    /// Takes one frame; [`Hub::run`] does it for each that comes, and benches for their own. Frames of an
+    /// owner that was followed by another are dropped (S5).
+    pub fn take(self: &Rc<Self>, down: &Down) {
         {
             let mut state = self.state.borrow_mut();
             let newest = state.epochs.entry(down.partition).or_default();

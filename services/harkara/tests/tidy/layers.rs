@@ -21,8 +21,8 @@ const TESTS_ON: [(&str, &str); 2] = [
 const OUTSIDE_KNOWS: [(&str, &[&str]); 2] =
     [("shared/client", &["shared/domain", "shared/protocol"]), ("loadtest", &[])];
 
-/// Starts Kafka and Cassandra.
-const TEST_ENGINES: &str = "shared/test-engines";
+/// What starts Kafka and Cassandra, and what counts allocations.
+const FOR_TESTS: [&str; 2] = ["shared/test-engines", "shared/test-costs"];
 
 /// All that `domain` is made of: no async, no serde, no I/O, no clock.
 const DOMAIN_KNOWS: [&str; 4] = ["blake3", "bytes", "thiserror", "uuid"];
@@ -89,8 +89,8 @@ fn dependencies_point_down() {
         for (to, kind) in ours(&metadata, package) {
             let tested = kind == DependencyKind::Development
                 && TESTS_ON.contains(&(from.as_str(), to.as_str()));
-            // Real engines are for tests, whoever's they are.
-            let for_tests = to == TEST_ENGINES && kind != DependencyKind::Development;
+            // Real engines and another allocator are for tests, whoever's they are.
+            let for_tests = FOR_TESTS.contains(&to.as_str()) && kind != DependencyKind::Development;
             if for_tests || (!may(&from, layer(&from), &to, layer(&to)) && !tested) {
                 breaches.push(format!("{from} must not know {to} ({kind})"));
             }
