@@ -205,6 +205,8 @@ pub(crate) fn made_up() -> Run {
         messages: 400,
         expected: 4_000,
         delivered: 3_999,
+        nowhere: 0,
+        rooms_missing: 1,
         surplus: 0,
         refused: std::collections::BTreeMap::new(),
         stray: 0,

@@ -29,8 +29,9 @@ const LANE: usize = 256;
 /// Late messages that are handed over before readers get their turn.
 const LATE_AT_ONCE: u32 = 16;
 
-/// Wait for what is still under way at the end of a round, since the last delivery.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Wait for what is still under way at the end of a round, since the last delivery: longer than
+/// servers wait for each other.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The reason under which messages are counted that a session's queue had no room for.
 pub const NOT_QUEUED: &str = "not even queued: the session takes no more";

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -33,6 +33,10 @@ pub struct Counts {
     pub expected: u64,
     /// Deliveries that came.
     pub delivered: u64,
+    /// Messages that came to nobody, of those whose deliveries are missing.
+    pub nowhere: u64,
+    /// Rooms in which deliveries are missing.
+    pub rooms_missing: u64,
     /// Deliveries beyond what there should be.
     pub surplus: u64,
     /// Messages that the system did not take, by reason.
@@ -116,6 +120,8 @@ impl Tally {
             messages: counting,
             expected: counting * u64::from(copies),
             delivered: 0,
+            nowhere: 0,
+            rooms_missing: 0,
             surplus: 0,
             refused: BTreeMap::new(),
             stray: 0,
@@ -179,7 +185,7 @@ impl Tally {
 
     /// Ends the round; what still comes of it is stray in the next.
     pub fn finish(&self) -> Option<Counts> {
-        self.round.borrow_mut().take().map(|round| round.counts)
+        self.round.borrow_mut().take().map(Round::finish)
     }
 
     fn outstanding(&self) -> u64 {
@@ -257,6 +263,19 @@ impl Round {
                 }
             }
         }
+    }
+
+    /// What is missing where; messages that were not taken are told apart.
+    fn finish(mut self) -> Counts {
+        let mut rooms = BTreeSet::new();
+        for (n, &left) in (0..).zip(&self.left) {
+            if left > 0 && self.plan.counts(n) {
+                self.counts.nowhere += u64::from(left == self.copies);
+                rooms.insert(self.plan.sender(n) / self.plan.shape.room);
+            }
+        }
+        self.counts.rooms_missing = rooms.len() as u64;
+        self.counts
     }
 
     fn age(&mut self) -> Duration {

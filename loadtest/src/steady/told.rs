@@ -94,7 +94,12 @@ fn wrongs(runs: &[Run]) -> Vec<String> {
     };
     let sum = |read: fn(&Run) -> u64| runs.iter().map(read).sum::<u64>();
     let expected = sum(|run| run.counts.expected);
-    told(sum(Run::missing), format!("OF {expected} DELIVERIES DID NOT COME"));
+    let (nowhere, rooms) = (sum(|run| run.counts.nowhere), sum(|run| run.counts.rooms_missing));
+    let missing = format!(
+        "OF {expected} DELIVERIES DID NOT COME: of messages not taken, of {nowhere} others that came to \
+         nobody, and of some that came to some; in {rooms} rooms, counted for each round"
+    );
+    told(sum(Run::missing), missing);
     told(sum(|run| run.counts.surplus), "DELIVERIES TOO MANY".to_owned());
     let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
     for (why, count) in runs.iter().flat_map(|run| &run.counts.refused) {

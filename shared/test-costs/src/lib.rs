@@ -10,7 +10,7 @@
 mod operation;
 mod timing;
 
-pub use operation::{Cost, Operation, count};
+pub use operation::{Cost, Operation};
 pub use timing::bench;
 
 /// Holds operations to their bounds, and prints what they allocate.

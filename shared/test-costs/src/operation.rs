@@ -25,17 +25,6 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Counts what one call allocates on this thread.
-pub fn count<O>(run: impl FnOnce() -> O) -> (O, Cost) {
-    let mut output = None;
-    let counted = allocation_counter::measure(|| output = Some(run()));
-    let cost = Cost { allocations: counted.count_total as f64, bytes: counted.bytes_total as f64 };
-    match output {
-        Some(output) => (output, cost),
-        None => unreachable!("the measured closure was called"),
-    }
-}
-
 /// Something hot that can be counted and timed.
 pub struct Operation {
     name: &'static str,
@@ -116,7 +105,10 @@ struct Prepared<P, R, I, O> {
 impl<I, O, P: FnMut() -> I, R: FnMut(I) -> O> Work for Prepared<P, R, I, O> {
     fn count(&mut self) -> Cost {
         let input = (self.prepare)();
-        count(|| black_box((self.run)(input))).1
+        let mut output = None;
+        let counted = allocation_counter::measure(|| output = Some(black_box((self.run)(input))));
+        drop(output);
+        Cost { allocations: counted.count_total as f64, bytes: counted.bytes_total as f64 }
     }
 
     fn time(&mut self, bencher: &mut Bencher<'_>) {

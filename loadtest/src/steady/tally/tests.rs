@@ -46,6 +46,9 @@ fn what_is_missing_stays_missing() {
     assert!(tally.second().0.age >= Duration::from_secs(7), "message 3 is not everywhere");
     let counts = tally.finish().unwrap();
     assert_eq!((counts.expected, counts.delivered, counts.surplus, counts.stray), (4, 3, 1, 2));
+    assert_eq!((counts.nowhere, counts.rooms_missing), (0, 1));
+    let counts = round(0).finish().unwrap();
+    assert_eq!((counts.nowhere, counts.rooms_missing), (2, 2));
 }
 
 #[test]

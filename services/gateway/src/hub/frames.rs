@@ -14,8 +14,8 @@ use super::{
 use crate::transport::frames::encode_text_frame;
 
 impl Hub {
-    /// Takes one frame; [`Hub::run`] does it for each that comes, and benches for their own. Frames of an
-    /// owner that was followed by another are dropped (S5).
+    /// Takes one frame: what [`Hub::run`] does with each that comes, and a bench with its own.
+    /// Frames of an owner that was followed by another are dropped (S5).
     pub fn take(self: &Rc<Self>, down: &Down) {
         {
             let mut state = self.state.borrow_mut();
