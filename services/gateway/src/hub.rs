@@ -3,11 +3,12 @@
 //!
 //! Everything here runs on one thread and is reached through an `Rc`; no call blocks or is
 //! re-entered by a socket. Files: [`feed`] is the pure order of one conversation's events,
-//! `frames` takes what owners say, `subscriptions` and `asks` speak to owners, `catch_up` reads
+//! `frames` takes what owners say, `entries`, `subscriptions` and `asks` speak to owners, `catch_up` reads
 //! the store for those who missed something (architecture D8).
 
 mod asks;
 mod catch_up;
+pub(crate) mod entries;
 pub mod feed;
 mod frames;
 pub(crate) mod notices;

@@ -9,7 +9,7 @@ use harkara_engine::{
 };
 use tokio::sync::oneshot;
 
-use super::{Hub, subscriptions::NoOwner};
+use super::{Hub, entries::NoOwner};
 
 impl Hub {
     async fn ask(&self, up: impl FnOnce(u64) -> Up) -> Result<Answer, NoOwner> {

@@ -13,7 +13,7 @@ use harkara_protocol::client::{
 };
 
 use super::open::{Open, Reply, limit, no_such_conversation, unavailable};
-use crate::hub::subscriptions::{EntryAnswer, NoOwner};
+use crate::hub::entries::{EntryAnswer, NoOwner};
 
 /// Members in one page: 1,000 × ~60 bytes = 60 kB.
 const MEMBERS_PAGE: usize = 1_000;

@@ -52,7 +52,7 @@ const ONLY_IN: [(&str, &[&str]); 13] = [
     ("tokio-tungstenite", &["shared/client", "loadtest"]),
     // Chance and time: the rest gets them as arguments.
     ("rand", &["shared/service-runtime", "shared/client"]),
-    ("jiff", &["shared/protocol", "services/harkara"]),
+    ("jiff", &["shared/protocol", "services/harkara", "loadtest"]),
     ("serde_json", &SERDE_JSON),
 ];
 
