@@ -256,8 +256,16 @@ async fn upgrade(
     let start = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"session.start","params":{params}}}"#);
     socket.write_all(&frames::masked(frames::TEXT, start.as_bytes())).await?;
     let mut rest = Whole::default();
-    rest.feed(&head[end..], |_, _| {});
-    let answer = text(&mut socket, &mut rest).await?;
+    let mut first = None;
+    rest.feed(&head[end..], |opcode, payload| {
+        if opcode == frames::TEXT && first.is_none() {
+            first = Some(payload.to_vec());
+        }
+    });
+    let answer = match first {
+        Some(answer) => answer,
+        None => text(&mut socket, &mut rest).await?,
+    };
     if !answer.windows(8).any(|w| w == b"\"result\"") {
         bail!("session.start was refused: {}", String::from_utf8_lossy(&answer));
     }

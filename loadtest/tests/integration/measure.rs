@@ -134,5 +134,5 @@ async fn a_session_that_is_refused_is_not_taken_for_live() {
     let gate = Gate::of(&url).await.expect("an address");
     let (opened, _socket) = tokio::join!(gate.open(0, "token", "{}"), refusing);
     let error = opened.expect_err("refused").to_string();
-    assert!(error.contains("session.start failed") && error.contains("\"no\""), "{error}");
+    assert!(error.contains("session.start was refused") && error.contains("\"no\""), "{error}");
 }
