@@ -70,7 +70,7 @@ pub const PLAN: &[Step] = &[
     },
     Step {
         name: "steady.push",
-        full: "steady --url URL --server-pid PID --push --sessions 1000 --room 10 --rate 1000 \
+        full: "steady --url URL --server-pid PID --push --sessions 1200 --room 10 --rate 1110 \
                --rounds 5 --pin 0:1",
         small: "steady --url URL --server-pid PID --push --sessions 100 --rate 50 --seconds 2 \
                --warm-up 1 --rounds 2",

@@ -45,11 +45,12 @@ pub async fn page(open: &Open, after: Option<ConversationId>, limit: usize) -> R
 /// What an owner said of a conversation, or that it didn't.
 pub type Answered = (ConversationId, EntryAnswer);
 
-/// Asks all owners at once, and waits for them no longer than the setting says.
+/// Asks all owners at once, and waits for each no longer than the setting says.
 pub async fn subscribe_all(open: &Open, wanted: &[ConversationId]) -> Reply<Vec<Answered>> {
     let key = open.live()?.key;
-    let answers = open.gateway.hub.subscribe_all(key, wanted).await;
-    Ok(wanted.iter().copied().zip(answers).collect())
+    let hub = &open.gateway.hub;
+    let asked = wanted.iter().map(|id| async move { (*id, hub.subscribe(key, *id).await) });
+    Ok(futures_util::future::join_all(asked).await)
 }
 
 /// `conversation.list`. What is listed is live from its head on.
