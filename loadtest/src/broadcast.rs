@@ -12,7 +12,9 @@ use serde_json::json;
 
 use crate::{
     figures::Measured,
-    out, process,
+    out,
+    pin::Pin,
+    process,
     raw::{self, Tally},
     rooms::USERS_PER_REQUEST,
     times,
@@ -49,9 +51,9 @@ pub struct Args {
     /// Measure the bare socket loop too
     #[arg(long)]
     pub floor: bool,
-    /// Keep server and floor on core 0 and the readers on core 1
-    #[arg(long)]
-    pub pin: bool,
+    /// Keep server and floor on one core and the readers on another
+    #[arg(long, num_args = 0..=1, default_missing_value = Pin::USUAL, value_name = "SERVER:GENERATOR")]
+    pub pin: Option<Pin>,
     /// Where the figures go, as JSON
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -102,12 +104,10 @@ async fn rounds(args: &Args) -> anyhow::Result<Measured> {
         true => Some(floor::Floor::start(floor_sockets(args.sessions)?, frame).await?),
         false => None,
     };
-    if args.pin {
-        process::pin(args.server_pid, 0)?;
-        if let Some(floor) = &floor {
-            process::pin(floor.pid(), 0)?;
-        }
-        process::pin(std::process::id(), 1)?;
+    if let Some(pin) = args.pin {
+        let floor = floor.as_ref().map(floor::Floor::pid);
+        let servers: Vec<u32> = [args.server_pid].into_iter().chain(floor).collect();
+        pin.place(&servers)?;
     }
     if let Some(floor) = &mut floor {
         floor.send(3).await?;

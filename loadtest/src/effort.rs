@@ -1,12 +1,12 @@
-//! What a stretch of a measurement cost the server, and whether the load test itself was what
-//! limited it.
+//! What a stretch of a measurement cost the server and the load test itself; `honest` says what is
+//! too much.
 
 use std::time::{Duration, Instant};
 
-use crate::{process, times};
-
-/// From this part of a core on the load test's one thread is what limits a measurement.
-const BUSY: f64 = 0.8;
+use crate::{
+    honest::{self, BUSY},
+    process, times,
+};
 
 /// Readings at the beginning of a stretch.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl<'a> Effort<'a> {
     /// # Errors
     /// When one doesn't exist.
     pub fn begin(pids: &'a [u32]) -> anyhow::Result<Self> {
-        let (server, own) = (server(pids)?, process::cpu(std::process::id())?);
+        let (server, own) = (process::cpu_of(pids)?, process::cpu(std::process::id())?);
         Ok(Self { pids, server, own, start: times::now() })
     }
 
@@ -51,19 +51,15 @@ impl<'a> Effort<'a> {
     pub fn spent(&self) -> anyhow::Result<Spent> {
         let wall = self.start.elapsed();
         let own = process::cpu(std::process::id())?.saturating_sub(self.own);
-        Ok(Spent { server: server(self.pids)?.saturating_sub(self.server), own, wall })
+        Ok(Spent { server: process::cpu_of(self.pids)?.saturating_sub(self.server), own, wall })
     }
-}
-
-fn server(pids: &[u32]) -> anyhow::Result<Duration> {
-    pids.iter().map(|&pid| process::cpu(pid)).sum()
 }
 
 impl Spent {
     /// The part of one core that the load test took.
     #[must_use]
     pub fn share(&self) -> f64 {
-        self.own.as_secs_f64() / self.wall.as_secs_f64().max(f64::MIN_POSITIVE)
+        honest::share(self.own, self.wall)
     }
 }
 
@@ -84,15 +80,6 @@ pub fn share_note(what: &str, rounds: &[Spent]) -> String {
     }
 }
 
-/// Keeps the server's processes on core 0 and this one on core 1.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn pin(pids: &[u32]) -> anyhow::Result<()> {
-    pids.iter().try_for_each(|&pid| process::pin(pid, 0))?;
-    process::pin(std::process::id(), 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +92,7 @@ mod tests {
     #[test]
     fn a_busy_load_test_says_so() {
         assert!(!share_note("a", &[spent(100), spent(990), spent(300)]).contains("bottleneck"));
-        assert!(share_note("a", &[spent(100), spent(990), spent(850)]).contains("bottleneck"));
+        assert!(share_note("a", &[spent(100), spent(990), spent(950)]).contains("bottleneck"));
         assert_eq!(
             share_note("a", &[spent(250)]),
             "a: the load test's thread was busy for 25 % of the time"

@@ -1,44 +1,18 @@
 //! What every measurement owes its reader: whether the generator itself was what limited it. A
 //! figure that was taken by a program without breath says more about that program.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::{process, times};
-
 /// Share of one core from which on the generator, which has one thread, is the bottleneck.
-const BUSY: f64 = 0.9;
+pub const BUSY: f64 = 0.9;
 
 /// Share of a core, or of all of them, from which on nothing is left.
 const FULL: f64 = 0.95;
 
 /// Lateness of the sender, 99th percentile, from which on it distorts what it measures. Milliseconds.
 pub const LATE_MS: f64 = 2.0;
-
-/// Watches this process from now on.
-#[derive(Debug)]
-pub struct Watch {
-    cpu: Duration,
-    start: Instant,
-}
-
-impl Watch {
-    /// # Errors
-    /// When the kernel does not tell.
-    pub fn start() -> anyhow::Result<Self> {
-        Ok(Self { cpu: process::cpu(std::process::id())?, start: times::now() })
-    }
-
-    /// Processor seconds a second since the start.
-    ///
-    /// # Errors
-    /// When the kernel does not tell.
-    pub fn busy(&self) -> anyhow::Result<f64> {
-        let cpu = process::cpu(std::process::id())? - self.cpu;
-        Ok(share(cpu, self.start.elapsed()))
-    }
-}
 
 /// Processor seconds a second; 0 of no time.
 #[must_use]
@@ -124,10 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_sees_work() {
-        let watch = Watch::start().expect("a watch");
-        assert!((0..1_000_000_u64).fold(0, |a, b| std::hint::black_box(a ^ b)) < 1 << 20);
-        assert!(watch.busy().expect("a share") > 0.0);
+    fn shares_are_of_a_core() {
         assert!(share(Duration::from_secs(1), Duration::from_secs(2)) == 0.5);
         assert!(share(Duration::from_secs(1), Duration::ZERO) == 0.0);
     }

@@ -26,6 +26,7 @@ pub mod journal;
 pub mod out;
 pub mod page;
 pub mod peer;
+pub mod pin;
 pub mod process;
 pub mod ramp;
 pub mod raw;

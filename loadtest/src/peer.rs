@@ -14,8 +14,10 @@ use std::path::PathBuf;
 use anyhow::ensure;
 
 use crate::{
-    out, process as kernel,
-    steady::{Harkara, Pin, Plan, Run},
+    out,
+    pin::Pin,
+    process as kernel,
+    steady::{Harkara, Plan, Run},
     system::Shape,
 };
 
@@ -79,9 +81,9 @@ pub struct Args {
     /// Conversations of each idle session
     #[arg(long, default_value_t = 10)]
     pub conversations: usize,
-    /// Keep all servers on one core and this process on another: SERVER:GENERATOR. Others start
-    /// knowing of one core; start harkara with `taskset -c SERVER`
-    #[arg(long)]
+    /// Keep all servers on one core and this process on another. Others start knowing of one core;
+    /// start harkara with `taskset -c SERVER`
+    #[arg(long, num_args = 0..=1, default_missing_value = Pin::USUAL, value_name = "SERVER:GENERATOR")]
     pub pin: Option<Pin>,
     /// Where the figures go, as JSON
     #[arg(long)]
@@ -117,8 +119,7 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
     let mut notes = Vec::new();
     let kinds = present(&args.peers, &mut notes);
     if let Some(pin) = args.pin {
-        args.harkara_pid.iter().try_for_each(|&pid| kernel::pin(pid, pin.server))?;
-        kernel::pin(std::process::id(), pin.generator)?;
+        pin.place(&args.harkara_pid)?;
         notes.push(format!(
             "all servers are kept on core {}, one at a time has sessions",
             pin.server

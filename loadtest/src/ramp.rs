@@ -10,10 +10,12 @@ use std::{path::PathBuf, rc::Rc, time::Duration};
 use anyhow::bail;
 
 use crate::{
-    effort::{self, Effort, Spent},
+    effort::{Effort, Spent},
     figures::Measured,
     ids::Id,
-    out, process,
+    out,
+    pin::Pin,
+    process,
     raw::{self, Gate, Reader, Tally, frames::Frames},
     rooms, times,
     wire::token::Account,
@@ -54,9 +56,9 @@ pub struct Args {
     /// The server's process; several where there are several
     #[arg(long, required = true, num_args = 1..)]
     pub server_pid: Vec<u32>,
-    /// Keep the server on core 0 and the clients on core 1
-    #[arg(long)]
-    pub pin: bool,
+    /// Keep the server's processes on one core and this one on another
+    #[arg(long, num_args = 0..=1, default_missing_value = Pin::USUAL, value_name = "SERVER:GENERATOR")]
+    pub pin: Option<Pin>,
     /// Where the figures go, as JSON
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -84,8 +86,8 @@ pub async fn measure(args: &Args) -> anyhow::Result<Measured> {
 }
 
 async fn rounds(args: &Args) -> anyhow::Result<Measured> {
-    if args.pin {
-        effort::pin(&args.server_pid)?;
+    if let Some(pin) = args.pin {
+        pin.place(&args.server_pid)?;
     }
     let mut run = Run::prepare(args).await?;
     let mut rounds = Vec::with_capacity(args.rounds);

@@ -6,11 +6,9 @@
 //! plan ─▶ stage ─▶ System (harkara, others) ─▶ tally ─▶ run ─▶ told
 //! ```
 
-use std::{path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-
-use crate::{out, process, system::Shape};
+use crate::{out, pin::Pin, system::Shape};
 
 pub mod ground;
 pub mod harkara;
@@ -38,28 +36,9 @@ pub struct Server {
     /// A process of the server; name all of them, engines too
     #[arg(long, required = true)]
     pub server_pid: Vec<u32>,
-    /// Keep the server's processes on one core and this one on another: SERVER:GENERATOR
-    #[arg(long)]
+    /// Keep the server's processes on one core and this one on another
+    #[arg(long, num_args = 0..=1, default_missing_value = Pin::USUAL, value_name = "SERVER:GENERATOR")]
     pub pin: Option<Pin>,
-}
-
-/// Cores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pin {
-    /// Of the server's processes.
-    pub server: usize,
-    /// Of this process.
-    pub generator: usize,
-}
-
-impl FromStr for Pin {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (server, generator) =
-            text.split_once(':').context("must be two cores: SERVER:GENERATOR, such as 0:1")?;
-        Ok(Self { server: server.parse()?, generator: generator.parse()? })
-    }
 }
 
 impl Server {
@@ -68,9 +47,7 @@ impl Server {
     /// # Errors
     /// When one is not there, or there is no such core.
     pub fn place(&self) -> anyhow::Result<()> {
-        let Some(pin) = self.pin else { return Ok(()) };
-        self.server_pid.iter().try_for_each(|&pid| process::pin(pid, pin.server))?;
-        process::pin(std::process::id(), pin.generator)
+        self.pin.map_or(Ok(()), |pin| pin.place(&self.server_pid))
     }
 
     /// On how many cores the server is kept.
@@ -167,15 +144,4 @@ pub async fn rounds(args: &Args) -> anyhow::Result<Vec<Run>> {
         runs.push(stage.round(&plan).await?);
     }
     Ok(runs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cores() {
-        assert_eq!("0:1".parse::<Pin>().ok(), Some(Pin { server: 0, generator: 1 }));
-        assert!("0".parse::<Pin>().is_err() && "a:1".parse::<Pin>().is_err());
-    }
 }

@@ -7,10 +7,12 @@ use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 
 use crate::{
-    effort::{self, Effort, Spent},
+    effort::{Effort, Spent},
     figures::Measured,
     ids::Id,
-    out, process, raw, rooms, times,
+    out,
+    pin::Pin,
+    process, raw, rooms, times,
     wire::token::Account,
 };
 
@@ -53,9 +55,9 @@ pub struct Args {
     /// The server's process; several where there are several
     #[arg(long, required = true, num_args = 1..)]
     pub server_pid: Vec<u32>,
-    /// Keep the server on core 0 and the clients on core 1
-    #[arg(long)]
-    pub pin: bool,
+    /// Keep the server's processes on one core and this one on another
+    #[arg(long, num_args = 0..=1, default_missing_value = Pin::USUAL, value_name = "SERVER:GENERATOR")]
+    pub pin: Option<Pin>,
     /// Where the figures go, as JSON
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -79,8 +81,8 @@ pub async fn measure(args: &Args) -> anyhow::Result<Measured> {
         bail!("nothing to measure: ask for at least one user and one round");
     }
     process::need_files(args.users)?;
-    if args.pin {
-        effort::pin(&args.server_pid)?;
+    if let Some(pin) = args.pin {
+        pin.place(&args.server_pid)?;
     }
     let prefix = format!("sync:{}:", times::new_id());
     let setting_up = times::now();

@@ -3,6 +3,7 @@
 use super::{Args, Cost, Round};
 use crate::{
     figures::{Axis, Bound, Figure, Line, Measured, Plot},
+    pin::Pin,
     sample::number,
 };
 
@@ -10,7 +11,7 @@ use crate::{
 pub fn measured(args: &Args, frame: usize, rounds: &[Round]) -> Measured {
     let Args { url, sessions, messages, bytes, .. } = args;
     let floor = if args.floor { " --floor" } else { "" };
-    let pin = if args.pin { " --pin" } else { "" };
+    let pin = Pin::argument(args.pin);
     Measured {
         title: format!("broadcast: one room, {sessions} sessions on one gateway"),
         command: format!(
@@ -120,7 +121,7 @@ mod tests {
             rounds: 2,
             server_pid: 1,
             floor: true,
-            pin: false,
+            pin: None,
             out: None,
         }
     }

@@ -17,10 +17,10 @@ use tokio::{
 };
 
 use crate::{
+    effort::Effort,
     honest::{self, Breath},
     process,
     system::{Session, Shape, Sink, Stamp, System},
-    times,
 };
 
 /// Wait for the deliveries of what was accepted, since the last one.
@@ -122,19 +122,17 @@ impl Accepts {
         books.sending.set(true);
         books.begins.notify_waiters();
         sleep(Duration::from_secs(warm_up.into())).await;
-        let (start, watch) = (times::now(), honest::Watch::start()?);
-        let (before, cpu) = (books.accepted.get(), process::cpu_of(&self.pids)?);
+        let (before, effort) = (books.accepted.get(), Effort::begin(&self.pids)?);
         sleep(Duration::from_secs(seconds.into())).await;
-        let (length, generator) = (start.elapsed(), watch.busy()?);
+        let spent = effort.spent()?;
         let accepted = books.accepted.get() - before;
         let behind = books.behind();
-        let cpu = process::cpu_of(&self.pids)? - cpu;
         books.sending.set(false);
         books.caught_up().await;
-        let server = honest::share(cpu, length);
+        let (server, generator) = (honest::share(spent.server, spent.wall), spent.share());
         Ok(Accepted {
             accepted,
-            seconds: length.as_secs_f64(),
+            seconds: spent.wall.as_secs_f64(),
             behind,
             missing: books.behind(),
             refused: books.refused.borrow().clone(),

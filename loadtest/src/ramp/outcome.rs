@@ -6,6 +6,7 @@ use super::{Args, pace::Time};
 use crate::{
     effort::{Spent, share_note},
     figures::{Axis, Bound, Figure, Measured, Plot},
+    pin::Pin,
     sample::{Sample, arrivals, distributions, ms, number, percentiles},
 };
 
@@ -166,7 +167,7 @@ fn command(args: &Args) -> String {
         Some(rate) => format!("--rate {rate}"),
         None => format!("--at-once {}", args.at_once),
     };
-    let pin = if args.pin { " --pin" } else { "" };
+    let pin = Pin::argument(args.pin);
     format!(
         "harkara-loadtest ramp --url {url} --server-pid PID --sessions {sessions} \
          --conversations {conversations} --rounds {rounds} {pace} --settle {settle}{pin}"
@@ -197,7 +198,7 @@ mod tests {
             at_once: 64,
             settle: 1,
             server_pid: vec![1],
-            pin: false,
+            pin: None,
             out: None,
         };
         let measured = measured(&args, &[round]);

@@ -6,6 +6,7 @@ use super::{Args, list::Synced};
 use crate::{
     effort::{Spent, share_note},
     figures::{Bound, Figure, Measured},
+    pin::Pin,
     sample::{Sample, distributions, ms, number},
 };
 
@@ -83,7 +84,7 @@ fn figures(args: &Args, setup: Duration, rounds: &[Round], samples: &[Sample]) -
 
 fn command(args: &Args) -> String {
     let Args { url, users, conversations, members, rounds, settle, .. } = args;
-    let pin = if args.pin { " --pin" } else { "" };
+    let pin = Pin::argument(args.pin);
     format!(
         "harkara-loadtest sync --url {url} --server-pid PID --users {users} \
          --conversations {conversations} --members {members} --rounds {rounds} --settle {settle}{pin}"
@@ -108,7 +109,7 @@ mod tests {
             rounds: 1,
             settle: 0,
             server_pid: vec![1],
-            pin: true,
+            pin: Pin::USUAL.parse().ok(),
             out: None,
         };
         let measured = measured(&args, at(9_000), &rounds);

@@ -40,7 +40,7 @@ async fn a_broadcast_gets_everywhere() {
         rounds: 2,
         server_pid: std::process::id(),
         floor: false,
-        pin: false,
+        pin: None,
         out: Some(out.clone()),
     };
     assert!(broadcast::run(args).await.expect("a run"));
@@ -81,7 +81,7 @@ async fn everybody_comes_and_comes_back() {
         at_once: 4,
         settle: 0,
         server_pid: vec![std::process::id()],
-        pin: false,
+        pin: None,
         out: None,
     };
     for rate in [None, Some(500.0)] {
@@ -105,7 +105,7 @@ async fn all_lists_are_whole() {
             rounds: 2,
             settle: 0,
             server_pid: vec![std::process::id()],
-            pin: false,
+            pin: None,
             out: None,
         };
         let measured = sync::measure(&args).await.expect("a run");
