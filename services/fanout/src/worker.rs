@@ -43,6 +43,7 @@ pub struct Engines {
 
 /// A running worker. Dropping it does not stop it; [`Worker::stop`] does.
 pub struct Worker {
+    /// Those that it began itself, and ends.
     arbiters: Vec<Arbiter>,
     assignments: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
@@ -50,11 +51,29 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Joins the group and serves what it is given.
+    /// Joins the group and serves what it is given, on threads of its own.
     ///
     /// # Errors
     /// When the log can't be consumed.
     pub async fn start(
+        config: Config,
+        engines: Engines,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Result<Self, LogError> {
+        let threads = config.worker_threads().max(1);
+        let arbiters: Vec<_> = (0..threads).map(|_| Arbiter::new()).collect();
+        let handles = arbiters.iter().map(Arbiter::handle).collect();
+        let worker = Self::start_on(handles, config, engines, clock, entropy).await?;
+        Ok(Self { arbiters, ..worker })
+    }
+
+    /// The same on threads that are there, and outlive the worker.
+    ///
+    /// # Errors
+    /// When the log can't be consumed.
+    pub async fn start_on(
+        threads: Vec<ArbiterHandle>,
         config: Config,
         engines: Engines,
         clock: SharedClock,
@@ -70,14 +89,11 @@ impl Worker {
             metrics: Metrics::default(),
             config: Arc::new(config),
         };
-        let threads = context.config.worker_threads().max(1);
-        let arbiters: Vec<_> = (0..threads).map(|_| Arbiter::new()).collect();
-        let handles = arbiters.iter().map(Arbiter::handle).collect();
         let assignments = engines.log.consume().await?;
         let (stop, serving) = (CancellationToken::new(), TaskTracker::new());
         let office = Office { engines, context, stop: stop.clone(), serving: serving.clone() };
-        let assignments = tokio::spawn(office.assign(assignments, handles));
-        Ok(Self { arbiters, assignments, stop, serving })
+        let assignments = tokio::spawn(office.assign(assignments, threads));
+        Ok(Self { arbiters: Vec::new(), assignments, stop, serving })
     }
 
     /// Finishes what was begun, as far as moments allow, and leaves the group. What was appended

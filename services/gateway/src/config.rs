@@ -30,6 +30,10 @@ pub struct Config {
     /// Requests of one session without an answer. 64 × 64 KiB = 4 MiB at the very worst; more
     /// are not read from the socket before one is answered.
     pub requests_in_flight_max: usize,
+    /// Sends of one thread that are appended and whose outcome did not come back yet; more are
+    /// answered `unavailable`. 2,048 of each of four threads fit into the queue of a link (8,192
+    /// frames) with all that they cause.
+    pub undecided_sends_max: usize,
     /// Bytes queued for one client from which on it gets no typing notices and read marks, and
     /// catching up pauses: about 1,000 events of 250 bytes.
     pub outbound_soft_bytes: usize,
@@ -86,6 +90,7 @@ impl Default for Config {
             connections_max: 100_000,
             frame_bytes_max: 64 * 1024,
             requests_in_flight_max: 64,
+            undecided_sends_max: 2_048,
             outbound_soft_bytes: 256 * 1024,
             outbound_hard_bytes: 1024 * 1024,
             sends_per_second_max: Some(50),
@@ -134,6 +139,7 @@ impl Config {
             ("connections_max", self.connections_max, 1),
             ("frame_bytes_max", self.frame_bytes_max, frame_least),
             ("requests_in_flight_max", self.requests_in_flight_max, 1),
+            ("undecided_sends_max", self.undecided_sends_max, 1),
             ("outbound_soft_bytes", self.outbound_soft_bytes, self.frame_bytes_max),
             ("conversations_per_page_max", self.conversations_per_page_max, 1),
             ("catch_up_events_max", self.catch_up_events_max, 1),

@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::sessions::Key;
 use self::{feed::Feed, sessions::Sessions};
-use crate::{Config, metrics::Metrics, peer::Peer};
+use crate::{Config, metrics::Metrics, peer::Peer, sends::Load};
 
 /// Catch-ups that read the store at one time, per thread: 64 × a page of ~25 KB = 1.6 MB.
 const CATCH_UPS_MAX: usize = 64;
@@ -48,6 +48,8 @@ pub struct Hub {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Rc<Metrics>,
+    /// Sends of this thread's sessions that are under way.
+    pub load: Rc<Load>,
     link: Arc<dyn GatewayLink>,
     endpoint: EndpointId,
     partitions: u16,
@@ -105,6 +107,7 @@ impl Hub {
     pub fn new(parts: Parts) -> Self {
         let (endpoint, link) = parts.endpoint;
         Self {
+            load: Rc::new(Load::new(&parts.config)),
             config: parts.config,
             store: parts.store,
             clock: parts.clock,
@@ -138,6 +141,7 @@ impl Hub {
                     self.notice_loss();
                     self.say_again();
                     self.sweep();
+                    self.expire_sends();
                 }
             }
         }
@@ -153,6 +157,17 @@ impl Hub {
     pub fn register(&self, peer: Rc<Peer>) -> Key {
         self.metrics.session(1);
         self.state.borrow_mut().sessions.insert(peer)
+    }
+
+    /// Outcomes that a link lost are not waited for.
+    fn expire_sends(&self) {
+        if self.load.is_idle() {
+            return;
+        }
+        let now = self.clock.elapsed_ns();
+        for (_, local) in self.state.borrow().sessions.iter() {
+            local.peer.expire(now);
+        }
     }
 
     /// Every session of this thread.

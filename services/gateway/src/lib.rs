@@ -11,6 +11,7 @@ pub mod http;
 pub mod hub;
 mod metrics;
 pub mod peer;
+pub mod sends;
 pub mod server;
 pub mod session;
 pub mod transport;

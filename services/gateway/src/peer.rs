@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     metrics::Metrics,
+    sends::{Load, Sends},
     transport::{SocketHandle, frames::encode_text_frame},
 };
 
@@ -26,6 +27,8 @@ pub trait Outlet {
     fn close(&self, code: u16, reason: &str);
     /// Closes at once, without a word: the client doesn't read.
     fn reset(&self);
+    /// Reads nothing from the client until this is taken back.
+    fn hold_reading(&self, hold: bool);
 }
 
 impl Outlet for SocketHandle {
@@ -45,6 +48,10 @@ impl Outlet for SocketHandle {
     fn reset(&self) {
         SocketHandle::reset(self);
     }
+
+    fn hold_reading(&self, hold: bool) {
+        SocketHandle::hold_reading(self, hold);
+    }
 }
 
 /// A session as its hub sees it.
@@ -59,7 +66,7 @@ pub struct Peer {
     pub device: DeviceId,
     /// Its way out.
     pub outlet: Rc<dyn Outlet>,
-    accepts: RefCell<Vec<(ConversationId, ClientId, RequestId)>>,
+    sends: RefCell<Sends>,
     /// One conversation is caught up at a time: the queue has room for one.
     pub catch_up: Semaphore,
     metrics: Rc<Metrics>,
@@ -72,6 +79,7 @@ impl Peer {
         (tenant, user, device): (TenantId, UserId, DeviceId),
         outlet: Rc<dyn Outlet>,
         metrics: Rc<Metrics>,
+        load: Rc<Load>,
     ) -> Self {
         Self {
             session,
@@ -79,7 +87,7 @@ impl Peer {
             user,
             device,
             outlet,
-            accepts: RefCell::default(),
+            sends: RefCell::new(Sends::new(load)),
             catch_up: Semaphore::new(1),
             metrics,
         }
@@ -96,14 +104,22 @@ impl Peer {
         self.send_json(&json::encode_notification(&notice));
     }
 
-    /// From now on an `accepted` is owed for this request.
-    pub fn owe_accepted(&self, to: ConversationId, client_id: ClientId, request: RequestId) {
-        self.accepts.borrow_mut().push((to, client_id, request));
+    /// A send is being appended: from now on its `accepted` is owed.
+    pub fn owe_accepted(
+        &self,
+        to: ConversationId,
+        client_id: ClientId,
+        request: RequestId,
+        now: u64,
+    ) {
+        self.sends.borrow_mut().begin(to, client_id, request, now);
+        self.hold_if_full();
     }
 
     /// The record is durable: answers the request, unless that was done.
     pub fn accepted(&self, request: &RequestId) {
-        if self.settle(request) {
+        let owed = self.sends.borrow_mut().appended(request);
+        if owed {
             self.send_accepted(request);
         }
     }
@@ -111,21 +127,29 @@ impl Peer {
     /// The append failed. False where the record turned out to be durable all the same.
     #[must_use]
     pub fn settle(&self, request: &RequestId) -> bool {
-        let mut accepts = self.accepts.borrow_mut();
-        let found = accepts.iter().position(|(_, _, owed)| owed == request);
-        found.map(|index| accepts.remove(index)).is_some()
+        let failed = self.sends.borrow_mut().failed(request);
+        self.hold_if_full();
+        failed
     }
 
     /// An outcome is about to be told: whatever `accepted` is owed for it comes first.
     pub fn accepted_first(&self, from: ConversationId, client_id: ClientId) {
         loop {
-            let mut accepts = self.accepts.borrow_mut();
-            let owed = accepts.iter().position(|(to, id, _)| (*to, *id) == (from, client_id));
-            let Some(index) = owed else { return };
-            let (_, _, request) = accepts.remove(index);
-            drop(accepts);
+            let owed = self.sends.borrow_mut().decided(from, client_id);
+            let Some(request) = owed else { break };
             self.send_accepted(&request);
         }
+        self.hold_if_full();
+    }
+
+    /// Outcomes that were lost are not waited for.
+    pub fn expire(&self, now: u64) {
+        self.sends.borrow_mut().expire(now);
+        self.hold_if_full();
+    }
+
+    fn hold_if_full(&self) {
+        self.outlet.hold_reading(self.sends.borrow().is_full());
     }
 
     fn send_accepted(&self, request: &RequestId) {

@@ -1,8 +1,15 @@
 //! Puts a gateway together: the client port with its worker threads, a hub on each, and leaving in
 //! good order (architecture D14).
 
-use std::{io, net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::TcpListener,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use actix_rt::{Arbiter, ArbiterHandle};
 use actix_web::web;
 use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy, tls::Peers};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +40,7 @@ pub struct Parts {
 /// A running gateway.
 pub struct Server {
     http: http::Server,
+    threads: Vec<ArbiterHandle>,
     leave: CancellationToken,
     drain: Duration,
 }
@@ -51,7 +59,10 @@ pub async fn serve(
     let config = server_config(&parts.config, &parts.clock)?;
     let drain = parts.config.drain.into();
     let (clock, leaving) = (parts.clock.clone(), leave.clone());
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let begun = Arc::clone(&threads);
     let make = move || {
+        begun.lock().unwrap_or_else(PoisonError::into_inner).extend(Arbiter::try_current());
         let parts = parts.clone();
         let spread_ms = parts.config.drain.as_millis();
         let Parts { config, engines, verifier, clock, entropy } = parts;
@@ -64,7 +75,8 @@ pub async fn serve(
         ThreadGateway(gateway)
     };
     let http = http::serve(listener, config, clock, make, rest).await?;
-    Ok(Server { http, leave, drain })
+    let threads = threads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Server { http, threads, leave, drain })
 }
 
 impl Server {
@@ -74,16 +86,26 @@ impl Server {
         self.http.address()
     }
 
+    /// Its worker threads: what works with every session of a process may live on them, which
+    /// saves it the way from thread to thread. They end with [`Server::end`].
+    #[must_use]
+    pub fn threads(&self) -> &[ArbiterHandle] {
+        &self.threads
+    }
+
     /// Takes no more sessions, tells the open ones when to come back, and waits for them to be
-    /// gone. True when all went by themselves in time; the rest is cut off.
-    pub async fn stop(self) -> bool {
+    /// gone. True when all went by themselves in time.
+    pub async fn leave(&self) -> bool {
         self.http.refuse_sessions();
         self.leave.cancel();
-        let gone = tokio::time::timeout(self.drain, self.http.drained()).await.is_ok();
+        tokio::time::timeout(self.drain, self.http.drained()).await.is_ok()
+    }
+
+    /// Ends its threads; sessions that are still open are cut off.
+    pub async fn end(self) {
         if let Err(error) = self.http.stop().await {
             tracing::warn!(%error, "the client port did not end in good order");
         }
-        gone
     }
 }
 

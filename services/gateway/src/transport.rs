@@ -15,6 +15,7 @@ mod fragments;
 pub mod frames;
 mod outbox;
 mod pump;
+mod queue;
 mod reader;
 mod socket;
 

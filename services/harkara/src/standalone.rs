@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use actix::ArbiterHandle;
 use harkara_engine_embedded::{Embedded, Options};
 use harkara_service_runtime::{
     clock::{SharedClock, SystemClock},
@@ -34,7 +35,6 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
     let admin = admin::serve(admin_listener, readiness.clone(), telemetry.metrics())?;
 
     let issuer = serving::issuer(settings.mode, &settings.data.dir, clock.clone(), &entropy)?;
-    let worker = start_fanout(&settings, &embedded, &clock, &entropy).await?;
     let engines = harkara_gateway::Engines {
         log: embedded.log(),
         store: embedded.store(),
@@ -48,14 +48,18 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
         entropy: &entropy,
     };
     let server = serving::gateway(listener, engines, parts).await?;
+    // On the gateway's threads: of the hops of a message between threads, half disappear.
+    let threads = server.threads().to_vec();
+    let worker = start_fanout(threads, &settings, &embedded, &clock, &entropy).await?;
     readiness.set(Phase::Serving(embedded.log(), embedded.store()));
     let told = announce::tell(&settings, server.address(), admin.address(), issuer.as_deref());
     announce::or_warn(told);
 
     lifecycle.drain().cancelled().await;
     readiness.set(Phase::Draining);
-    let well = server.stop().await;
+    let well = server.leave().await;
     worker.stop().await;
+    server.end().await;
     let closed = embedded.close().await;
     admin.stop().await;
     closed.map_err(|error| Failure::new(Exit::Data, error))?;
@@ -77,6 +81,7 @@ fn open(settings: &Settings, clock: SharedClock) -> Result<Embedded, Failure> {
 }
 
 async fn start_fanout(
+    threads: Vec<ArbiterHandle>,
     settings: &Settings,
     embedded: &Embedded,
     clock: &SharedClock,
@@ -90,7 +95,7 @@ async fn start_fanout(
         address: String::new(),
     };
     let config = settings.fanout.clone();
-    harkara_fanout::Worker::start(config, engines, clock.clone(), entropy.clone())
+    harkara_fanout::Worker::start_on(threads, config, engines, clock.clone(), entropy.clone())
         .await
         .map_err(|error| Failure::new(Exit::Data, error))
 }

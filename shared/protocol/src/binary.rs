@@ -31,13 +31,17 @@ pub enum DecodeError {
     Malformed(String),
 }
 
+/// What most forms fit into: a message of 200 bytes with its ids. Larger ones make it grow.
+const USUAL_BYTES: usize = 384;
+
 /// Version byte and form.
 pub(crate) fn encode<T: Serialize>(version: u8, form: &T) -> Vec<u8> {
-    let mut out = vec![version];
+    let mut out = Vec::with_capacity(USUAL_BYTES);
+    out.push(version);
     // Writing our own structs to memory fails only beyond the size limit, which only decoding
     // has; an empty body is refused as malformed by every reader.
-    if let Ok(body) = bincode::serde::encode_to_vec(form, config()) {
-        out.extend_from_slice(&body);
+    if bincode::serde::encode_into_std_write(form, &mut out, config()).is_err() {
+        out.truncate(1);
     }
     out
 }

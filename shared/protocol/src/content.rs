@@ -65,19 +65,19 @@ impl From<ContentError> for RpcError {
 /// # Errors
 /// What is wrong with it, in words for the client's author.
 pub fn canonical(raw: &RawValue) -> Result<Content, ContentError> {
-    let mut out = String::with_capacity(raw.get().len());
+    let mut out = Vec::with_capacity(raw.get().len());
     write(&mut out, raw, DEPTH_MAX)?;
     // A derived struct also reads itself from a list of its fields: `["text"]` must not pass.
-    if !out.starts_with('{') {
+    if !out.starts_with(b"{") {
         return Err(ContentError::NoType);
     }
-    let kind = Type::deserialize(&mut serde_json::Deserializer::from_str(&out))
+    let kind = Type::deserialize(&mut serde_json::Deserializer::from_slice(&out))
         .map_err(|_| ContentError::NoType)?;
     if kind.r#type.is_empty() {
         return Err(ContentError::NoType);
     }
     if kind.r#type == "text" {
-        let text = serde_json::from_str::<Text>(&out).map_err(|_| ContentError::NoText)?;
+        let text = serde_json::from_slice::<Text>(&out).map_err(|_| ContentError::NoText)?;
         if text.text.is_empty() {
             return Err(ContentError::NoText);
         }
@@ -100,7 +100,7 @@ struct Text<'a> {
     text: Cow<'a, str>,
 }
 
-fn write(out: &mut String, raw: &RawValue, depth: usize) -> Result<(), ContentError> {
+fn write(out: &mut Vec<u8>, raw: &RawValue, depth: usize) -> Result<(), ContentError> {
     let text = raw.get().trim();
     match text.as_bytes().first() {
         Some(b'{') => write_object(out, text, depth.checked_sub(1).ok_or(ContentError::TooDeep)?),
@@ -108,66 +108,65 @@ fn write(out: &mut String, raw: &RawValue, depth: usize) -> Result<(), ContentEr
         Some(b'"') => write_string(out, text),
         Some(b'-' | b'0'..=b'9') => write_number(out, text),
         _ => {
-            out.push_str(text); // true, false, null
+            out.extend_from_slice(text.as_bytes()); // true, false, null
             Ok(())
         }
     }
 }
 
-fn write_object(out: &mut String, text: &str, depth: usize) -> Result<(), ContentError> {
+fn write_object(out: &mut Vec<u8>, text: &str, depth: usize) -> Result<(), ContentError> {
     let Members(mut members) = serde_json::from_str(text).map_err(|_| ContentError::BadString)?;
     members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
     if let Some(pair) = members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(ContentError::DuplicateKey(pair[0].0.to_string()));
     }
-    out.push('{');
+    out.push(b'{');
     for (i, (key, value)) in members.into_iter().enumerate() {
         if i > 0 {
-            out.push(',');
+            out.push(b',');
         }
         push_string(out, &key);
-        out.push(':');
+        out.push(b':');
         write(out, value, depth)?;
     }
-    out.push('}');
+    out.push(b'}');
     Ok(())
 }
 
-fn write_array(out: &mut String, text: &str, depth: usize) -> Result<(), ContentError> {
+fn write_array(out: &mut Vec<u8>, text: &str, depth: usize) -> Result<(), ContentError> {
     let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| ContentError::BadString)?;
-    out.push('[');
+    out.push(b'[');
     for (i, item) in items.into_iter().enumerate() {
         if i > 0 {
-            out.push(',');
+            out.push(b',');
         }
         write(out, item, depth)?;
     }
-    out.push(']');
+    out.push(b']');
     Ok(())
 }
 
-fn write_string(out: &mut String, text: &str) -> Result<(), ContentError> {
+fn write_string(out: &mut Vec<u8>, text: &str) -> Result<(), ContentError> {
     let value: Str<'_> = serde_json::from_str(text).map_err(|_| ContentError::BadString)?;
     push_string(out, &value.0);
     Ok(())
 }
 
 /// `serde_json` writes strings with exactly the escapes of RFC 8785.
-fn push_string(out: &mut String, value: &str) {
-    if let Ok(text) = serde_json::to_string(value) {
-        out.push_str(&text);
-    }
+fn push_string(out: &mut Vec<u8>, value: &str) {
+    // Writing a string to memory does not fail.
+    let _ = serde_json::to_writer(out, value);
 }
 
-fn write_number(out: &mut String, text: &str) -> Result<(), ContentError> {
+fn write_number(out: &mut Vec<u8>, text: &str) -> Result<(), ContentError> {
     let is_integer = !text.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'));
     if is_integer {
-        out.push_str(if text == "-0" { "0" } else { text });
+        out.extend_from_slice(if text == "-0" { b"0" } else { text.as_bytes() });
         return Ok(());
     }
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => {
-            out.push_str(ryu_js::Buffer::new().format_finite(number));
+            out.extend_from_slice(ryu_js::Buffer::new().format_finite(number).as_bytes());
             Ok(())
         }
         _ => Err(ContentError::BadNumber(text.chars().take(40).collect())),

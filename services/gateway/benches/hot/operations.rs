@@ -46,6 +46,8 @@ impl Outlet for Counter {
     fn close(&self, _: u16, _: &str) {}
 
     fn reset(&self) {}
+
+    fn hold_reading(&self, _: bool) {}
 }
 
 /// A thread's hub with sessions that follow the room from its beginning.
@@ -84,6 +86,7 @@ impl Thread {
             (TENANT, user(n), DeviceId::from_bytes(id)),
             Rc::new(Counter::default()),
             Rc::default(),
+            Rc::clone(&self.hub.load),
         );
         let key = self.hub.register(Rc::new(peer));
         self.hub.follow(key, ROOM, 1, 0);

@@ -39,7 +39,7 @@ pub struct Config {
     /// Tokens that expire further ahead are refused.
     pub lifetime_max: HumanDuration,
     /// Verified tokens remembered until they expire, so that a reconnect costs a hash instead of a
-    /// signature: 16,384 × ~300 bytes = 5 MB. 0 remembers none.
+    /// signature: 32,768 × ~300 bytes = 10 MB. 0 remembers none.
     pub cache_tokens_max: usize,
 }
 
@@ -81,7 +81,7 @@ impl Default for Config {
             jwks_file: None,
             leeway: HumanDuration::from_secs(30),
             lifetime_max: HumanDuration::from_secs(90 * 24 * 3_600),
-            cache_tokens_max: 16_384,
+            cache_tokens_max: 32_768,
         }
     }
 }

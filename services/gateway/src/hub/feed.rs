@@ -49,6 +49,7 @@ pub struct Feed {
     known: Seq,
     /// The store is being read.
     repairing: bool,
+    /// By key: a room of thousands is left and joined by thousands at once.
     places: Vec<Place>,
 }
 
@@ -115,18 +116,31 @@ impl Feed {
         self.repairing = false;
     }
 
-    /// A session joins, standing at `at`; not live before [`Feed::try_live`].
+    /// A session joins, standing at `at`; not live before [`Feed::advance`].
     pub fn join(&mut self, key: Key, from: Seq, at: Seq) {
-        self.leave(key);
-        grow_gently(&mut self.places);
-        self.places.push(Place { key, from, at, live: false, catching: false });
+        let joined = Place { key, from, at, live: false, catching: false };
+        match self.find(key) {
+            Ok(index) => self.places[index] = joined,
+            Err(index) => {
+                grow_gently(&mut self.places);
+                self.places.insert(index, joined);
+            }
+        }
     }
 
     /// A session leaves.
     pub fn leave(&mut self, key: Key) -> bool {
-        let before = self.places.len();
-        self.places.retain(|place| place.key != key);
-        self.places.len() < before
+        self.find(key).map(|index| self.places.remove(index)).is_ok()
+    }
+
+    /// Where a session's place is, or would be.
+    fn find(&self, key: Key) -> Result<usize, usize> {
+        self.places.binary_search_by_key(&key, |place| place.key)
+    }
+
+    fn place_mut(&mut self, key: Key) -> Option<&mut Place> {
+        let index = self.find(key).ok()?;
+        self.places.get_mut(index)
     }
 
     /// The sessions that are not live, and that nobody is catching up.
@@ -138,9 +152,7 @@ impl Feed {
 
     /// Somebody will catch a session up. False where that is needless or under way.
     pub fn begin_catch_up(&mut self, key: Key) -> bool {
-        let Some(place) = self.places.iter_mut().find(|place| place.key == key) else {
-            return false;
-        };
+        let Some(place) = self.place_mut(key) else { return false };
         let begins = !place.live && !place.catching;
         place.catching |= begins;
         begins
@@ -148,7 +160,7 @@ impl Feed {
 
     /// Whoever caught a session up stops.
     pub fn end_catch_up(&mut self, key: Key) {
-        if let Some(place) = self.places.iter_mut().find(|place| place.key == key) {
+        if let Some(place) = self.place_mut(key) {
             place.catching = false;
         }
     }
@@ -156,14 +168,14 @@ impl Feed {
     /// A session's place.
     #[must_use]
     pub fn place(&self, key: Key) -> Option<Place> {
-        self.places.iter().find(|place| place.key == key).copied()
+        self.places.get(self.find(key).ok()?).copied()
     }
 
     /// A session that is being caught up got everything up to `at`. None: it is live now, or the
     /// head isn't known yet. Otherwise the range that it still misses.
     pub fn advance(&mut self, key: Key, at: Seq) -> Option<(Seq, Seq)> {
         let head = self.head?;
-        let place = self.places.iter_mut().find(|place| place.key == key)?;
+        let place = self.place_mut(key)?;
         place.at = place.at.max(at);
         // What is given out here may lag behind what the owner told the session: then it is live,
         // and gets nothing before its place.

@@ -10,7 +10,7 @@ use super::{News, feed::grow_gently};
 use crate::peer::Peer;
 
 /// A session's place in its hub: an index with the number of its use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     index: u32,
     used: u32,

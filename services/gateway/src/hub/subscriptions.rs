@@ -99,13 +99,14 @@ impl Hub {
     /// The session ends.
     pub fn unregister(&self, key: Key, inbox: ConversationId) {
         self.metrics.session(-1);
+        let others = self.others(key, inbox);
         let conversations = {
             let mut state = self.state.borrow_mut();
             let Some(local) = state.sessions.get_mut(key) else { return };
             std::mem::take(&mut local.conversations)
         };
         for conversation in conversations {
-            self.forget(key, conversation);
+            self.part(key, conversation, &others);
         }
         let mut state = self.state.borrow_mut();
         let Some(local) = state.sessions.remove(key) else { return };
@@ -120,23 +121,36 @@ impl Hub {
         }
     }
 
-    /// A session no longer follows a conversation; its owner learns it with the last session of
-    /// the user here. A lost word is made good by the answer to the next event.
+    /// A session no longer follows a conversation, for another reason than its end.
     pub(super) fn forget(&self, key: Key, conversation: ConversationId) {
+        let Some(peer) = self.peer(key) else { return };
+        let others = self.others(key, ConversationId::inbox(peer.tenant, peer.user));
+        if let Some(local) = self.state.borrow_mut().sessions.get_mut(key) {
+            local.conversations.retain(|id| *id != conversation);
+        }
+        self.part(key, conversation, &others);
+    }
+
+    /// The user's other sessions on this thread.
+    fn others(&self, key: Key, inbox: ConversationId) -> Vec<Key> {
+        let state = self.state.borrow();
+        let keys = state.inboxes.get(&inbox).into_iter().flatten().copied();
+        keys.filter(|other| *other != key).collect()
+    }
+
+    /// Takes a session out of a conversation's feed; the owner learns it with the last session of
+    /// the user here. A lost word is made good by the answer to the next event.
+    fn part(&self, key: Key, conversation: ConversationId, others: &[Key]) {
         let gone = {
             let mut state = self.state.borrow_mut();
             let state = &mut *state;
-            if let Some(local) = state.sessions.get_mut(key) {
-                local.conversations.retain(|id| *id != conversation);
-            }
             let Some(feed) = state.feeds.get_mut(&conversation) else { return };
             feed.leave(key);
-            let user = state.sessions.get(key).map(|local| local.peer.user);
-            let user_of = |key| state.sessions.get(key).map(|local| local.peer.user);
-            let stays = feed.places().iter().any(|place| user_of(place.key) == user);
+            let stays = others.iter().any(|other| feed.place(*other).is_some());
             if feed.is_empty() {
                 state.feeds.remove(&conversation);
             }
+            let user = state.sessions.get(key).map(|local| local.peer.user);
             let gone = user.filter(|_| !stays);
             if let Some(user) = gone {
                 state.ended.insert((conversation, user), 0);

@@ -52,6 +52,8 @@ impl Outlet for Client {
     fn close(&self, _: u16, _: &str) {}
 
     fn reset(&self) {}
+
+    fn hold_reading(&self, _: bool) {}
 }
 
 impl Client {
@@ -122,6 +124,7 @@ impl Thread {
             who,
             Rc::clone(&client) as Rc<dyn Outlet>,
             Rc::new(Metrics::default()),
+            Rc::clone(&self.hub.load),
         );
         (self.hub.register(Rc::new(peer)), client)
     }

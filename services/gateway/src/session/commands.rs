@@ -90,6 +90,10 @@ fn append_send(
     command: Command,
 ) -> Option<Rest> {
     let peer = Rc::clone(&open.live.get()?.peer);
+    if open.gateway.hub.load.is_full() {
+        open.refuse(Some(id), &unavailable("more is under way than this server takes"));
+        return None;
+    }
     let start = open.gateway.clock.elapsed_ns();
     let pending = match append(open, conversation, client_id, command) {
         Ok(pending) => pending,
@@ -98,7 +102,7 @@ fn append_send(
             return None;
         }
     };
-    peer.owe_accepted(conversation, client_id, id.clone());
+    peer.owe_accepted(conversation, client_id, id.clone(), start);
     let (open, id) = (Rc::clone(open), id.clone());
     Some(Box::pin(async move {
         match pending.await {

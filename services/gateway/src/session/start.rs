@@ -184,6 +184,7 @@ fn register<'a>(open: &'a Open, identity: &Identity) -> &'a Live {
             (identity.tenant, identity.user, identity.device),
             Rc::new(open.socket.clone()),
             gateway.metrics.clone(),
+            Rc::clone(&gateway.hub.load),
         ));
         open.expires_at_ms.set(identity.expires_at_ms);
         let inbox = ConversationId::inbox(identity.tenant, identity.user);

@@ -91,9 +91,10 @@ impl Decoder {
         self.partial.as_ref().map_or(0, |partial| partial.len())
     }
 
-    /// Gives memory back as soon as nothing is left in it.
+    /// Gives memory back as soon as nothing is left in it. An empty buffer of capacity 0 may still
+    /// hold all that the last message was cut from.
     fn release(&mut self) {
-        if self.buffer.is_empty() && self.buffer.capacity() > 0 {
+        if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
         }
     }

@@ -7,19 +7,15 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     io::IoSlice,
     rc::Rc,
     task::Waker,
 };
 
 use actix_http::ws::CloseReason;
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 
-use super::{Settings, frames};
-
-/// Frames in one `writev`. 64 slices take 1 KiB of stack; the kernel would take 1,024.
-pub(super) const SLICES_MAX: usize = 64;
+use super::{Settings, frames, queue::Queue};
 
 /// What became of a frame given to [`SocketHandle::send`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +104,13 @@ impl SocketHandle {
         self.0.paused.set(true);
     }
 
+    /// The same for a reason of its own: nothing is read before neither holds.
+    pub fn hold_reading(&self, hold: bool) {
+        if self.0.held.replace(hold) && !hold {
+            self.0.poll_again();
+        }
+    }
+
     /// Reads again.
     pub fn resume_reading(&self) {
         self.0.paused.set(false);
@@ -118,7 +121,7 @@ impl SocketHandle {
 /// The queue, and the notes that handle, reader and pump of one session leave each other.
 pub(super) struct Outbox {
     pub(super) settings: Rc<Settings>,
-    queue: RefCell<VecDeque<Bytes>>,
+    queue: RefCell<Queue>,
     queued: Cell<usize>,
     /// Bytes the kernel has taken since the start.
     written: Cell<u64>,
@@ -134,7 +137,8 @@ pub(super) struct Outbox {
     closing: Cell<u16>,
     pub(super) gone: Cell<bool>,
     pub(super) reset: Cell<bool>,
-    pub(super) paused: Cell<bool>,
+    paused: Cell<bool>,
+    held: Cell<bool>,
     polling: Cell<bool>,
     again: Cell<bool>,
 }
@@ -155,6 +159,7 @@ impl Outbox {
             gone: Cell::new(false),
             reset: Cell::new(false),
             paused: Cell::new(false),
+            held: Cell::new(false),
             polling: Cell::new(false),
             again: Cell::new(false),
         }
@@ -169,11 +174,16 @@ impl Outbox {
         self.queued.get() > self.limit()
     }
 
+    /// Whether nothing is to be read now.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.get() || self.held.get()
+    }
+
     /// Queues bytes without asking.
     pub(super) fn push(&self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.queued.set(self.queued.get() + bytes.len());
-            self.queue.borrow_mut().push_back(bytes);
+            self.queue.borrow_mut().push(bytes);
         }
     }
 
@@ -214,38 +224,14 @@ impl Outbox {
 
     /// Runs `write` on the head of the queue; `None` when it is empty.
     pub(super) fn with_head<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> Option<R> {
-        let queue = self.queue.borrow();
-        match (queue.front(), queue.len()) {
-            (None, _) => None,
-            (Some(only), 1) => Some(write(&[IoSlice::new(only)])),
-            (Some(_), length) => {
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                for (slice, frame) in slices.iter_mut().zip(queue.iter()) {
-                    *slice = IoSlice::new(frame);
-                }
-                Some(write(&slices[..length.min(SLICES_MAX)]))
-            }
-        }
+        self.queue.borrow().with_head(write)
     }
 
     /// Takes off what the kernel took.
-    pub(super) fn consume(&self, mut taken: usize) {
+    pub(super) fn consume(&self, taken: usize) {
         self.queued.set(self.queued.get() - taken);
         self.written.set(self.written.get() + taken as u64);
-        let mut queue = self.queue.borrow_mut();
-        while let Some(front) = queue.front_mut().filter(|_| taken > 0) {
-            let step = taken.min(front.len());
-            front.advance(step);
-            taken -= step;
-            if front.is_empty() {
-                queue.pop_front();
-            }
-        }
-        if queue.is_empty() {
-            // An idle session owns no queue.
-            *queue = VecDeque::new();
-        }
-        drop(queue);
+        self.queue.borrow_mut().consume(taken);
         if self.written.get() >= self.pong_end.get()
             && let Some(payload) = self.pong_next.take()
         {

@@ -86,7 +86,7 @@ impl<Io: Socket> Stream for Reader<Io> {
             if this.outbox.drained.take() {
                 return Poll::Ready(Some(Inbound::Drained));
             }
-            if this.outbox.paused.get() {
+            if this.outbox.is_paused() {
                 return Poll::Pending;
             }
             match this.decoder.next(&this.outbox.settings) {

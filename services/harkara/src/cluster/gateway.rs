@@ -57,7 +57,8 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
 
     lifecycle.drain().cancelled().await;
     readiness.set(Phase::Draining);
-    let well = server.stop().await;
+    let well = server.leave().await;
+    server.end().await;
     link.close().await;
     log.close().await;
     admin.stop().await;

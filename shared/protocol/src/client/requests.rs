@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harkara_domain::{ClientId, ConversationId, UserId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::fields::{Id, SeqNo, Users, WireKind, WireRole, cursors, limit};
@@ -188,6 +188,16 @@ pub struct TypingSet {
     pub active: bool,
 }
 
+/// Reads params. Remembering the path to each field costs a dozen allocations, so only bad ones are
+/// read with it, a second time.
+fn read_params<T: DeserializeOwned>(
+    params: &RawValue,
+) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+    serde_json::from_str(params.get()).or_else(|_| {
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(params.get()))
+    })
+}
+
 macro_rules! calls {
     ($($(#[$doc:meta])* $name:ident($params:ty) = $method:literal,)*) => {
         /// A request: its method with its params.
@@ -209,11 +219,7 @@ macro_rules! calls {
                 params: &RawValue,
             ) -> Option<Result<Self, serde_path_to_error::Error<serde_json::Error>>> {
                 match method {
-                    $($method => Some(
-                        serde_path_to_error::deserialize(
-                            &mut serde_json::Deserializer::from_str(params.get()),
-                        ).map(Self::$name)
-                    ),)*
+                    $($method => Some(read_params(params).map(Self::$name)),)*
                     _ => None,
                 }
             }
