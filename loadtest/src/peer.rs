@@ -62,10 +62,13 @@ pub struct Args {
     /// Members of a room; each session is in one room
     #[arg(long, default_value_t = 10)]
     pub room: usize,
-    /// Messages a second, over all sessions; a server that does not send a message back to its
-    /// sender is offered more of them, so that everybody delivers equally much
+    /// Messages a second that are only pushed, over all sessions; a server that does not send a
+    /// message back to its sender is offered more of them, so that everybody delivers equally much
     #[arg(long, default_value_t = 1_000.0)]
     pub rate: f64,
+    /// Messages a second that are stored: as many as one core is enough for, on every server
+    #[arg(long, default_value_t = 500.0)]
+    pub durable_rate: f64,
     /// Seconds of load that count, in each round
     #[arg(long, default_value_t = 10)]
     pub seconds: u32,
@@ -114,8 +117,7 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
 }
 
 async fn compare(args: &Args) -> anyhow::Result<bool> {
-    let plan = args.plan();
-    args.check(&plan)?;
+    args.check()?;
     let mut notes = Vec::new();
     let kinds = present(&args.peers, &mut notes);
     if let Some(pin) = args.pin {
@@ -127,20 +129,20 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
     }
     let has = |part| args.parts.contains(&part);
     let idle = if has(Part::Idle) { args.idle(&kinds).await? } else { Vec::new() };
-    let mut sides = args.sides(&kinds, plan.shape).await?;
+    let mut sides = args.sides(&kinds).await?;
     for side in sides.iter().filter(|_| has(Part::Steady)) {
-        side.check(&plan)?;
+        side.check(&args.plan(side.durable))?;
     }
     for round in (1..=args.rounds).filter(|_| has(Part::Steady)) {
         out::note(format!("round {round} of {}", args.rounds));
         for side in &mut sides {
-            side.round(&plan).await;
+            side.round(&args.plan(side.durable)).await;
         }
     }
     for round in (1..=args.rounds).filter(|_| has(Part::Search)) {
         out::note(format!("search {round} of {}", args.rounds));
         for side in sides.iter_mut().filter(|side| side.durable) {
-            side.search(&plan, args.pinned()).await;
+            side.search(&args.plan(true), args.pinned()).await;
         }
     }
     let said = [(Part::Steady, PUSHED), (Part::Idle, IDLE), (Part::Search, SEARCHED)];
@@ -184,15 +186,21 @@ fn present(kinds: &[Kind], notes: &mut Vec<String>) -> Vec<Kind> {
 }
 
 impl Args {
-    fn plan(&self) -> Plan {
-        let Self { sessions, room, bytes, rate, warm_up, seconds, .. } = *self;
-        Plan { shape: Shape { sessions, room, bytes }, rate, warm_up, seconds }
+    fn shape(&self) -> Shape {
+        let Self { sessions, room, bytes, .. } = *self;
+        Shape { sessions, room, bytes }
     }
 
-    fn check(&self, plan: &Plan) -> anyhow::Result<()> {
+    fn plan(&self, durable: bool) -> Plan {
+        let rate = if durable { self.durable_rate } else { self.rate };
+        let Self { warm_up, seconds, .. } = *self;
+        Plan { shape: self.shape(), rate, warm_up, seconds }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
         ensure!(self.rounds > 0 && self.conversations > 0, "ask for one or more");
         kernel::need_files(self.sessions)?;
-        plan.check()
+        [false, true].into_iter().try_for_each(|durable| self.plan(durable).check())
     }
 
     fn pinned(&self) -> Option<usize> {
@@ -203,8 +211,8 @@ impl Args {
         Want { users: self.sessions, core: self.pin.map(|pin| pin.server) }
     }
 
-    async fn sides(&self, kinds: &[Kind], shape: Shape) -> anyhow::Result<Vec<Side>> {
-        let (urls, pids) = (&self.harkara_url, &self.harkara_pid);
+    async fn sides(&self, kinds: &[Kind]) -> anyhow::Result<Vec<Side>> {
+        let (urls, pids, shape) = (&self.harkara_url, &self.harkara_pid, self.shape());
         let harkara = |push, name: &str| {
             Harkara::new(urls.clone(), pids.clone(), push, 1).named(name.to_owned())
         };

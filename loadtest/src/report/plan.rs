@@ -4,6 +4,8 @@
 //! gateways or processes, with the flag in front), `BROKERS` and `NODES` for its engines, `LOGS` for
 //! the directory with chat logs, `DIR` for an empty one, and `EXAMPLES` for where cargo puts examples.
 
+use crate::pin::Pin;
+
 /// What a measurement runs against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Against {
@@ -49,13 +51,13 @@ pub const PLAN: &[Step] = &[
     },
     Step {
         name: "ramp",
-        full: "ramp --url URL --server-pid PID --sessions 2000 --rounds 5 --pin",
+        full: "ramp --url URL --server-pid PID --sessions 2000 --rounds 5 --pin 0:1",
         small: "ramp --url URL --server-pid PID --sessions 100 --rounds 2 --settle 1",
         ..BASE
     },
     Step {
         name: "broadcast",
-        full: "broadcast --url URL --server-pid PID --sessions 10000 --rounds 7 --floor --pin",
+        full: "broadcast --url URL --server-pid PID --sessions 10000 --rounds 7 --floor --pin 0:1",
         small: "broadcast --url URL --server-pid PID --sessions 200 --messages 5 --rounds 2 \
                --floor",
         ..BASE
@@ -86,7 +88,8 @@ pub const PLAN: &[Step] = &[
     },
     Step {
         name: "peer",
-        full: "peer --harkara-url URL --harkara-pid PID --parts steady,search --rounds 5 --pin 0:1",
+        full: "peer --harkara-url URL --harkara-pid PID --parts steady,search --sessions 1000 \
+               --seconds 5 --rounds 5 --pin 0:1",
         small: "peer --harkara-url URL --harkara-pid PID --parts steady --sessions 100 --rate 50 \
                 --seconds 2 --warm-up 1 --rounds 2",
         minutes: 90,
@@ -205,6 +208,15 @@ impl Step {
         self.against == Against::Cluster
     }
 
+    /// The core that the server is kept on, if it is.
+    #[must_use]
+    pub fn core(&self, is_small: bool) -> Option<usize> {
+        let mut words = (if is_small { self.small } else { self.full }).split_whitespace();
+        words.find(|word| *word == "--pin")?;
+        let pin: Option<Pin> = words.next()?.parse().ok();
+        pin.map(|pin| pin.server)
+    }
+
     /// The mode's arguments.
     #[must_use]
     pub fn arguments(&self, is_small: bool, words: &Words) -> Vec<String> {
@@ -261,6 +273,14 @@ mod tests {
             assert!(PLAN[..i].iter().all(|other| other.name != step.name), "{}", step.name);
             let mode = |line: &str| line.split(' ').next().map(str::to_owned);
             assert_eq!(mode(step.full), mode(step.small), "{}", step.name);
+        }
+    }
+
+    #[test]
+    fn the_server_is_started_on_the_core_that_it_is_measured_on() {
+        for step in PLAN {
+            assert_eq!(step.core(false).is_some(), step.full.contains("--pin"), "{}", step.name);
+            assert_eq!(step.core(true).is_some(), step.small.contains("--pin"), "{}", step.name);
         }
     }
 

@@ -48,7 +48,8 @@ pub struct Part {
 }
 
 impl Server {
-    /// Starts what a measurement runs against.
+    /// Starts what a measurement runs against. One process that is kept on a core knows of no other
+    /// one, and has as many threads as it needs there.
     ///
     /// # Errors
     /// When it doesn't get ready.
@@ -56,16 +57,28 @@ impl Server {
         against: Against,
         binary: &Path,
         settings: &[(&str, &str)],
+        core: Option<usize>,
     ) -> anyhow::Result<Self> {
         match against {
-            Against::Standalone => Self::standalone(binary, settings),
+            Against::Standalone => Self::standalone(binary, settings, core),
             Against::Cluster => Self::cluster(binary),
         }
     }
 
-    fn standalone(binary: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+    fn standalone(
+        binary: &Path,
+        settings: &[(&str, &str)],
+        core: Option<usize>,
+    ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir().context("no place for the server's data")?;
-        let mut command = Command::new(binary);
+        let mut command = match core {
+            None => Command::new(binary),
+            Some(core) => {
+                let mut kept = Command::new("taskset");
+                kept.arg("-c").arg(core.to_string()).arg(binary);
+                kept
+            }
+        };
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data"]);
         command.arg(data.path().join("data")).envs(settings.iter().copied());
         let process = Process::start(&mut command)?;

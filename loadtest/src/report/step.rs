@@ -61,7 +61,7 @@ fn prefix(measured: &mut Measured) {
 
 /// The figures, and what went wrong although there are some.
 fn measure(step: &Step, args: &Args, binary: &Path) -> anyhow::Result<(Measured, Option<String>)> {
-    let server = Server::start(step.against, binary, step.settings)?;
+    let server = Server::start(step.against, binary, step.settings, step.core(args.quick))?;
     let scratch = tempfile::tempdir().context("no place for the figures")?;
     let (file, dir) = (scratch.path().join("figures.json"), scratch.path().join("dir"));
     std::fs::create_dir(&dir).context("no place for what it makes")?;
