@@ -31,8 +31,8 @@ pub struct Config {
     /// are not read from the socket before one is answered.
     pub requests_in_flight_max: usize,
     /// Sends of one thread that are appended and whose outcome did not come back yet; more are
-    /// answered `unavailable`. 2,048 of each of four threads fit into the queue of a link (8,192
-    /// frames) with all that they cause.
+    /// answered `unavailable`. 16,384 × ~120 bytes = 2 MB; while a worker is away for
+    /// `outcome_timeout`, room for 1,600 a second.
     pub undecided_sends_max: usize,
     /// Bytes queued for one client from which on it gets no typing notices and read marks, and
     /// catching up pauses: about 1,000 events of 250 bytes.
@@ -90,7 +90,7 @@ impl Default for Config {
             connections_max: 100_000,
             frame_bytes_max: 64 * 1024,
             requests_in_flight_max: 64,
-            undecided_sends_max: 2_048,
+            undecided_sends_max: 16_384,
             outbound_soft_bytes: 256 * 1024,
             outbound_hard_bytes: 1024 * 1024,
             sends_per_second_max: Some(50),

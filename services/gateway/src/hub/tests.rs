@@ -2,6 +2,7 @@
 
 mod gaps;
 mod members;
+mod sends;
 
 use std::{
     cell::{Cell, RefCell},
@@ -35,6 +36,7 @@ const ROOM: ConversationId = ConversationId::from_bytes([0xc0; 16]);
 struct Client {
     frames: RefCell<Vec<String>>,
     queued: Cell<usize>,
+    held: Cell<bool>,
 }
 
 impl Outlet for Client {
@@ -53,7 +55,9 @@ impl Outlet for Client {
 
     fn reset(&self) {}
 
-    fn hold_reading(&self, _: bool) {}
+    fn hold_reading(&self, hold: bool) {
+        self.held.set(hold);
+    }
 }
 
 impl Client {
