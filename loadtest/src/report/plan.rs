@@ -88,7 +88,7 @@ pub const PLAN: &[Step] = &[
     },
     Step {
         name: "peer",
-        full: "peer --harkara-url URL --harkara-pid PID --parts steady,search --sessions 1000 \
+        full: "peer --harkara-url URL --harkara-pid PID --parts steady,search --sessions 1200 \
                --seconds 5 --rounds 5 --pin 0:1",
         small: "peer --harkara-url URL --harkara-pid PID --parts steady --sessions 100 --rate 50 \
                 --seconds 2 --warm-up 1 --rounds 2",
