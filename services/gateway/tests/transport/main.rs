@@ -14,6 +14,7 @@ mod flow;
 mod fragments;
 mod framing;
 mod handshake;
+mod headers;
 mod log;
 mod over_tls;
 mod proxy;

@@ -53,6 +53,10 @@ again! {
         a_first_frame_may_ride_with_the_handshake
         a_slow_handshake_is_closed_in_time
         over_the_limit_there_is_503_until_somebody_leaves;
+    headers:
+        handshakes_that_do_not_match
+        what_may_stand_once_does_not_stand_twice
+        handshakes_that_are_unusual_but_good;
     stopping:
         a_drain_refuses_the_new_and_waits_for_the_old
         stopping_ends_sessions_that_stayed;
