@@ -16,6 +16,8 @@ mod jwks;
 mod keys;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod trial;
 mod verifier;
 
 use harkara_domain::{DeviceId, TenantId, UserId};

@@ -18,6 +18,7 @@ mod headers;
 mod log;
 mod over_tls;
 mod proxy;
+mod rfc6455;
 mod server;
 mod stopping;
 mod tls;
