@@ -128,7 +128,7 @@ fn read_file(path: &Path) -> Result<Layer, SettingsError> {
 /// Where the file stops being TOML, and why. Never the line itself, which may hold a secret.
 fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.lines().count().max(1);
+    let line = before.matches('\n').count() + 1;
     let (path, why) = (path.display(), error.message());
     format!("the settings file {path} is not TOML, near line {line}: {why}")
 }
