@@ -16,6 +16,8 @@ mod jwks;
 mod keys;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod trial;
 mod verifier;
 
 use harkara_domain::{DeviceId, TenantId, UserId};
@@ -23,7 +25,7 @@ use harkara_domain::{DeviceId, TenantId, UserId};
 pub use self::{
     config::{Algorithm, Config, KeyConfig},
     dev::{DevIssuer, DevToken},
-    keys::{Key, KeyError},
+    keys::{Key, KeyError, KeyMark},
     verifier::Verifier,
 };
 
@@ -41,6 +43,8 @@ pub struct Identity {
     /// When a session with this token ends, in milliseconds since 1970: the claim `exp` and the
     /// leeway.
     pub expires_at_ms: u64,
+    /// The key that signed it, where that key can be withdrawn: see [`Verifier::stands`].
+    pub signed_by: Option<KeyMark>,
 }
 
 /// Why a token was refused. The messages are for the client: they say what would be right and

@@ -6,6 +6,8 @@
 
 pub mod auth;
 pub mod config;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod gateway;
 pub mod http;
 pub mod hub;

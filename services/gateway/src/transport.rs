@@ -31,6 +31,8 @@ use futures_util::stream;
 use harkara_service_runtime::clock::SharedClock;
 use secrecy::SecretString;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::decoder::trial;
 use self::{outbox::Outbox, pump::Pump, reader::Reader};
 pub use self::{
     outbox::{Sent, SocketHandle},

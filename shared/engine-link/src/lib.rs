@@ -28,6 +28,8 @@
 
 mod config;
 mod frames;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
 mod link;
 mod options;

@@ -54,6 +54,7 @@ impl Claims {
             device: id(self.device, "device")?,
             name: name(self.name)?,
             expires_at_ms,
+            signed_by: None,
         })
     }
 }

@@ -63,7 +63,8 @@ impl Header {
         }
         if let Some(typ) = &parts.typ {
             let typ = typ.to_ascii_lowercase();
-            if !matches!(typ.trim_start_matches("application/"), "jwt" | "at+jwt") {
+            let short = typ.strip_prefix("application/").unwrap_or(&typ);
+            if !matches!(short, "jwt" | "at+jwt") {
                 return Err(AuthError::Header("another typ than JWT or at+jwt"));
             }
         }

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::{
     config::{Algorithm, Config},
-    keys::{Key, MODULUS_BYTES_MIN, SECRET_BYTES_MIN},
+    keys::{Key, KeyMark, MODULUS_BYTES_MIN, SECRET_BYTES_MIN},
 };
 
 /// Longest document: a thousand RSA keys.
@@ -124,14 +124,28 @@ impl JwksFile {
                 tracing::debug!(kid = member.kid, kty = member.kty, "key left out");
                 continue;
             };
+            let mark = Some(member.mark());
             let key = Key::new(member.kid, alg, material, &self.issuer, &self.audience);
-            keys.push(Key { fixed: false, ..key });
+            keys.push(Key { mark, ..key });
         }
         if keys.is_empty() { Err(JwksError::Empty(self.path.clone())) } else { Ok(keys) }
     }
 }
 
 impl Member {
+    /// Its name and material.
+    fn mark(&self) -> KeyMark {
+        let mut hasher = blake3::Hasher::new();
+        let kty = Some(self.kty.clone());
+        for part in [&kty, &self.kid, &self.x, &self.y, &self.n, &self.e, &self.k] {
+            let part = part.as_deref().unwrap_or_default();
+            hasher.update(&(part.len() as u64).to_be_bytes()).update(part.as_bytes());
+        }
+        let mut mark = [0; 8];
+        hasher.finalize_xof().fill(&mut mark);
+        KeyMark(mark)
+    }
+
     /// Algorithm and material of a key that verifies signatures by one of our algorithms. Keys for
     /// other purposes stand in the same documents and are left out.
     fn material(&self) -> Option<(Algorithm, DecodingKey)> {

@@ -40,6 +40,11 @@ pub enum KeyError {
     Twice(String),
 }
 
+/// Which key of the JWKS file, by everything that it is: one of the same name with other material is
+/// another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyMark(pub(super) [u8; 8]);
+
 /// A key with all that is pinned to it.
 #[derive(Clone)]
 pub struct Key {
@@ -47,8 +52,8 @@ pub struct Key {
     pub(super) alg: Algorithm,
     pub(super) material: DecodingKey,
     pub(super) validation: Validation,
-    /// Stays when the JWKS file changes.
-    pub(super) fixed: bool,
+    /// None: it stays when the JWKS file changes.
+    pub(super) mark: Option<KeyMark>,
 }
 
 impl std::fmt::Debug for Key {
@@ -95,7 +100,7 @@ impl Key {
         // Times are checked by `claims`, against the clock that is passed in.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        Self { kid, alg, material, validation, fixed: true }
+        Self { kid, alg, material, validation, mark: None }
     }
 }
 
@@ -166,6 +171,11 @@ impl KeySet {
             keys.push(Arc::new(key));
         }
         Ok(Self { generation: self.generation + 1, keys })
+    }
+
+    /// Whether the key with this mark is one of them.
+    pub(super) fn has(&self, mark: KeyMark) -> bool {
+        self.keys.iter().any(|key| key.mark == Some(mark))
     }
 
     /// The key that a header means: by name, or the only one of its algorithm.

@@ -3,6 +3,7 @@
 mod attacks;
 mod dev;
 mod good;
+mod malformed;
 mod rotation;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -6,7 +6,7 @@ use harkara_service_runtime::settings::Problem;
 use jsonwebtoken::errors::ErrorKind;
 
 use super::{
-    AuthError, Identity,
+    AuthError, Identity, KeyMark,
     cache::Cache,
     claims::{Bounds, Claims},
     config::Config,
@@ -96,6 +96,14 @@ impl Verifier {
         }
     }
 
+    /// Whether the key that signed a verified token is still one of ours at `now_ms`. A key that is
+    /// taken out of the JWKS file takes its tokens along; keys of the settings stay.
+    pub fn stands(&self, identity_key: Option<KeyMark>, now_ms: u64) -> bool {
+        let Some(mark) = identity_key else { return true };
+        self.look(now_ms, LOOK_EVERY_MS);
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).has(mark)
+    }
+
     fn verify_now(&self, token: &str, now_ms: u64) -> Result<Identity, AuthError> {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         // First, so that nothing long is hashed.
@@ -108,7 +116,7 @@ impl Verifier {
         let claims = jsonwebtoken::decode::<Claims>(token, &key.material, &key.validation)
             .map_err(|error| refusal(error.kind()))?
             .claims;
-        let identity = claims.identity(now_ms, self.bounds)?;
+        let identity = Identity { signed_by: key.mark, ..claims.identity(now_ms, self.bounds)? };
         self.cache.put(hash, keys.generation, identity.clone());
         Ok(identity)
     }
@@ -127,7 +135,7 @@ impl Verifier {
             }
         };
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        match keys.with(new, |key| key.fixed) {
+        match keys.with(new, |key| key.mark.is_none()) {
             Ok(set) => *keys = Arc::new(set),
             Err(error) => {
                 tracing::warn!(%error, "the keys stay as they were; put a good file there");

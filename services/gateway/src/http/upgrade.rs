@@ -9,7 +9,7 @@ use std::{convert::Infallible, net::SocketAddr, rc::Rc, sync::Arc, time::Duratio
 
 use actix_codec::Framed;
 use actix_http::{
-    HttpMessage as _, Request, h1,
+    HttpMessage as _, Request, Version, h1,
     header::{self, HeaderName},
     ws,
 };
@@ -72,6 +72,7 @@ impl<S: Sessions> Worker<S> {
         }
         ws::verify_handshake(request.head())
             .map_err(|error| Refusal::new(400, "bad_handshake", error.to_string()))?;
+        check_single(request)?;
         let (subprotocol, encoding) = subprotocol(request)?;
         let peer = request
             .peer_addr()
@@ -85,9 +86,10 @@ impl<S: Sessions> Worker<S> {
 
     fn check_origin(&self, request: &Request, peer: SocketAddr) -> Result<(), Refusal> {
         let Some(page) = request.headers().get(header::ORIGIN) else { return Ok(()) };
+        let page = Some(page).filter(|_| count(request, &header::ORIGIN) == 1);
         let host = header_text(request, header::HOST).unwrap_or_default();
-        match page.to_str() {
-            Ok(page) if origin::is_allowed(page, host, peer, &self.origins) => Ok(()),
+        match page.and_then(|page| page.to_str().ok()) {
+            Some(page) if origin::is_allowed(page, host, peer, &self.origins) => Ok(()),
             _ => Err(Refusal::forbidden("this origin may not connect")),
         }
     }
@@ -99,6 +101,29 @@ impl<S: Sessions> Worker<S> {
         };
         Refusal::unavailable(message, self.retry_after)
     }
+}
+
+/// What the codec's own check of a handshake leaves out (RFC 6455, 4.2.1, 11.3.1 and 11.3.5):
+/// where a header that may stand once stands twice, a proxy in front may have read the other one.
+fn check_single(request: &Request) -> Result<(), Refusal> {
+    let bad = |message: &str| Err(Refusal::new(400, "bad_handshake", message));
+    if request.version() != Version::HTTP_11 {
+        return bad("websockets need HTTP/1.1");
+    }
+    if count(request, &header::HOST) != 1 {
+        return bad("a request has one host header");
+    }
+    if [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION]
+        .iter()
+        .any(|name| count(request, name) != 1)
+    {
+        return bad("sec-websocket-key and sec-websocket-version stand once in a handshake");
+    }
+    Ok(())
+}
+
+fn count(request: &Request, name: &HeaderName) -> usize {
+    request.headers().get_all(name).count()
 }
 
 fn header_text(request: &Request, name: HeaderName) -> Option<&str> {
@@ -125,6 +150,9 @@ fn subprotocol(request: &Request) -> Result<(&'static str, Encoding), Refusal> {
 /// The token of `Authorization: Bearer …`. Another scheme is a bad token, not a missing one.
 fn bearer(request: &Request) -> Result<Option<SecretString>, Refusal> {
     let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    if count(request, &header::AUTHORIZATION) > 1 {
+        return Err(Refusal::unauthenticated("authorization stands once in a request"));
+    }
     let token = value
         .to_str()
         .ok()

@@ -41,8 +41,8 @@ const TIMER_TICK: Duration = Duration::from_millis(1);
 const UNSUPPORTED_DATA: u16 = 1003;
 /// Close code 1008: not authenticated in time.
 const POLICY: u16 = 1008;
-/// Close code 4001: the token's time is over.
-const TOKEN_EXPIRED: u16 = 4001;
+/// Close code 4001: the token's time is over, or its key was withdrawn.
+const TOKEN_ENDED: u16 = 4001;
 
 /// One client's session.
 pub struct SessionActor {
@@ -82,6 +82,7 @@ impl SessionActor {
                 typing: RefCell::default(),
                 reads: Semaphore::new(1),
                 expires_at_ms: Cell::new(u64::MAX),
+                signed_by: Cell::new(None),
             }),
         };
         actor.ping_at += actor.period();
@@ -208,7 +209,10 @@ impl SessionActor {
         let now = self.open.gateway.clock.elapsed_ns();
         if self.state.phase() == Phase::Live {
             if now >= self.expires_at(now) {
-                return self.end(TOKEN_EXPIRED, "token_expired", "token expired");
+                return self.end(TOKEN_ENDED, "token_expired", "token expired");
+            }
+            if now >= self.ping_at && !self.open.gateway.stands(self.open.signed_by.get()) {
+                return self.end(TOKEN_ENDED, "token_revoked", "token revoked");
             }
         } else if now >= self.start_by {
             return self.end(POLICY, "not_authenticated", "no valid session.start in time");

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::{
+    auth::KeyMark,
     gateway::Gateway,
     hub::Key,
     peer::Peer,
@@ -40,6 +41,8 @@ pub struct Open {
     pub reads: Semaphore,
     /// When the token's time is over.
     pub expires_at_ms: Cell<u64>,
+    /// Which key signed it.
+    pub signed_by: Cell<Option<KeyMark>>,
 }
 
 /// The part of a session that is somebody's.

@@ -116,10 +116,14 @@ async fn prepare(
 ) -> Reply<(SessionStarted, Vec<Plan>)> {
     let identity = identify(open, params.token.as_deref(), granted)?;
     let live = register(open, &identity);
-    if (live.peer.user, live.peer.device) != (identity.user, identity.device) {
+    let started = (live.peer.tenant, live.peer.user, live.peer.device);
+    if started != (identity.tenant, identity.user, identity.device) {
         let message = "this session was started by somebody else: connect anew";
         return Err(RpcError::word(ErrorWord::Forbidden, message));
     }
+    // Of the token that counts: an attempt before may have failed with another one.
+    open.expires_at_ms.set(identity.expires_at_ms);
+    open.signed_by.set(identity.signed_by);
     open.gateway.keep_name(&identity).await;
     let page = lists::page(open, None, open.gateway.config.conversations_per_page_max).await?;
     let cursors: BTreeMap<ConversationId, Seq> = params
@@ -186,7 +190,6 @@ fn register<'a>(open: &'a Open, identity: &Identity) -> &'a Live {
             gateway.metrics.clone(),
             Rc::clone(&gateway.hub.load),
         ));
-        open.expires_at_ms.set(identity.expires_at_ms);
         let inbox = ConversationId::inbox(identity.tenant, identity.user);
         let key = gateway.hub.register(Rc::clone(&peer));
         gateway.hub.watch_inbox(key, inbox);

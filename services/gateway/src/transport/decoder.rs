@@ -3,6 +3,7 @@
 //! Decoding itself is `actix_http::ws::Codec`'s. It looks at a frame only when all of it has come
 //! and does not say which rule was broken, so every header is checked here first: a frame that
 //! announces a gigabyte ends the session after its header, and every breach has its close code.
+//! `trial` runs it on bytes from nowhere, for tests and for `shared/fuzz`.
 
 use actix_codec::Decoder as _;
 use actix_http::ws::{Codec, Frame, Item};
@@ -71,7 +72,9 @@ impl Decoder {
     /// stream means nothing.
     pub(super) fn next(&mut self, settings: &Settings) -> Result<Option<Inbound>, Violation> {
         loop {
-            check_header(&self.buffer, self.joined(), &settings.limits)?;
+            let joined = self.partial.as_ref().map(|partial| partial.len());
+            check_header(&self.buffer, joined, &settings.limits)?;
+            check_close_reason(&self.buffer)?;
             let Some(frame) = self.codec.decode(&mut self.buffer).map_err(|error| {
                 tracing::debug!(%error, "client broke the framing");
                 Violation::protocol("bad frame")
@@ -85,10 +88,6 @@ impl Decoder {
                 return Ok(Some(inbound));
             }
         }
-    }
-
-    fn joined(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| partial.len())
     }
 
     /// Gives memory back as soon as nothing is left in it. An empty buffer of capacity 0 may still
@@ -148,8 +147,8 @@ impl Decoder {
 }
 
 /// Judges the header at the start of `buffer` as far as it has come. `joined` are the bytes of the
-/// fragments before it.
-fn check_header(buffer: &[u8], joined: usize, limits: &Limits) -> Result<(), Violation> {
+/// message that is open, if there is one.
+fn check_header(buffer: &[u8], joined: Option<usize>, limits: &Limits) -> Result<(), Violation> {
     let &[first, ref rest @ ..] = buffer else { return Ok(()) };
     if first & 0b0111_0000 != 0 {
         return Err(Violation::protocol("reserved bits without an extension"));
@@ -161,6 +160,11 @@ fn check_header(buffer: &[u8], joined: usize, limits: &Limits) -> Result<(), Vio
     let control = opcode >= 8;
     if control && first & 0x80 == 0 {
         return Err(Violation::protocol("fragmented control frame"));
+    }
+    match (opcode, joined) {
+        (0, None) => return Err(Violation::protocol("continuation of no message")),
+        (1 | 2, Some(_)) => return Err(Violation::protocol("message within a message")),
+        _ => {}
     }
     let &[second, ref rest @ ..] = rest else { return Ok(()) };
     if second & 0x80 == 0 {
@@ -174,8 +178,7 @@ fn check_header(buffer: &[u8], joined: usize, limits: &Limits) -> Result<(), Vio
     if length > limits.frame_bytes_max as u64 {
         return Err(Violation::too_big("frame over frame_bytes_max"));
     }
-    // A new message while one is incomplete is the codec's finding; only continuations add up.
-    if opcode == 0 && joined as u64 + length > limits.message_bytes_max as u64 {
+    if joined.unwrap_or(0) as u64 + length > limits.message_bytes_max as u64 {
         return Err(Violation::too_big("message over its limit"));
     }
     Ok(())
@@ -184,18 +187,43 @@ fn check_header(buffer: &[u8], joined: usize, limits: &Limits) -> Result<(), Vio
 /// The payload's length, once all of it has come.
 fn length(short: u8, mut rest: &[u8]) -> Result<Option<u64>, Violation> {
     match short {
-        126 if rest.len() >= 2 => Ok(Some(u64::from(rest.get_u16()))),
+        126 if rest.len() >= 2 => shortest(u64::from(rest.get_u16()), 126),
         127 if rest.len() >= 8 => {
             let length = rest.get_u64();
             if length > i64::MAX as u64 {
                 return Err(Violation::protocol("length over 63 bits"));
             }
-            Ok(Some(length))
+            shortest(length, 1 << 16)
         }
         126 | 127 => Ok(None),
         short => Ok(Some(u64::from(short))),
     }
 }
 
+/// RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the length".
+fn shortest(length: u64, least: u64) -> Result<Option<u64>, Violation> {
+    if length < least {
+        return Err(Violation::protocol("length in a longer form than it needs"));
+    }
+    Ok(Some(length))
+}
+
+/// A close frame's reason is text as well (RFC 6455, 5.5.1 and 8.1); the codec has one error for
+/// this and for a code that must not be sent.
+fn check_close_reason(buffer: &[u8]) -> Result<(), Violation> {
+    const CLOSE: u8 = 0x88;
+    let Some((&[CLOSE, length, ref mask @ ..], rest)) = buffer.split_first_chunk::<6>() else {
+        return Ok(());
+    };
+    let Some(payload) = rest.get(..usize::from(length & 0x7f)) else { return Ok(()) };
+    let unmasked: Vec<u8> = payload.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m).collect();
+    match unmasked.get(2..).map(std::str::from_utf8) {
+        Some(Err(_)) => Err(Violation::not_utf8()),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod trial;

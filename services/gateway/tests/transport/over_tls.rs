@@ -33,17 +33,12 @@ again! {
         pongs_do_not_pile_up
         a_paused_session_reads_nothing_until_it_resumes;
     fragments:
-        fragments_join_in_order_with_pings_between
-        a_character_may_be_cut_anywhere
-        bad_text_ends_at_the_fragment_that_breaks_it
         endless_empty_fragments_end_soon
         endless_small_fragments_end_soon
         a_message_has_no_more_room_than_a_frame;
     framing:
-        messages_of_every_length_come_back
         a_frame_may_come_byte_by_byte_and_many_in_one_packet
         pings_are_answered_with_their_payload
-        breaches_close_with_their_code
         an_oversize_frame_ends_at_its_header;
     handshake:
         every_refusal_has_its_status
@@ -53,6 +48,10 @@ again! {
         a_first_frame_may_ride_with_the_handshake
         a_slow_handshake_is_closed_in_time
         over_the_limit_there_is_503_until_somebody_leaves;
+    headers:
+        handshakes_that_do_not_match
+        what_may_stand_once_does_not_stand_twice
+        handshakes_that_are_unusual_but_good;
     stopping:
         a_drain_refuses_the_new_and_waits_for_the_old
         stopping_ends_sessions_that_stayed;

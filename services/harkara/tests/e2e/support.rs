@@ -13,6 +13,8 @@ pub mod http;
 pub mod metrics;
 #[path = "support/process.rs"]
 pub mod process;
+#[path = "support/production.rs"]
+pub mod production;
 #[path = "support/server.rs"]
 pub mod server;
 #[path = "support/wait.rs"]

@@ -2,14 +2,14 @@
 
 use std::{io::Read as _, net::TcpStream, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::support::{
     Client, Home, SOON, Server, Stopwatch,
     client::{Frame, message},
-    http, now_secs, uuid,
+    http,
+    production::Production,
+    uuid,
 };
 
 const SUBPROTOCOL: &str = "sec-websocket-protocol: harkara.v1.json\r\n";
@@ -107,111 +107,6 @@ fn a_slow_handshake_is_closed() {
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
     // Nothing at all is sent either.
     assert!(http::raw(server.clients, b"").is_ok());
-}
-
-/// A server in production mode with one key, and tokens that it takes.
-struct Production {
-    secret: Vec<u8>,
-    home: Home,
-}
-
-impl Production {
-    fn new() -> Self {
-        Self { secret: b"a secret of thirty-two bytes or more".to_vec(), home: Home::new() }
-    }
-
-    fn start(&self) -> Server {
-        let text = format!(
-            "mode = \"production\"\n[auth]\nleeway = \"0s\"\n[[auth.keys]]\nalg = \"HS256\"\n\
-             issuer = \"https://id.example\"\nsecret = \"{}\"\n",
-            STANDARD.encode(&self.secret)
-        );
-        let file = self.home.file("harkara.toml", &text);
-        self.home.launch().arg("--config").arg(file).start()
-    }
-
-    fn token(&self, lifetime_secs: i64, changed: &Value) -> String {
-        let mut claims = json!({
-            "iss": "https://id.example", "aud": "harkara", "sub": uuid(), "device": uuid(),
-            "tenant": uuid(), "name": "Asha",
-            "exp": i64::try_from(now_secs()).unwrap() + lifetime_secs,
-        });
-        for (key, value) in changed.as_object().unwrap() {
-            claims[key] = value.clone();
-        }
-        let key = EncodingKey::from_secret(&self.secret);
-        jsonwebtoken::encode(&Header::new(jsonwebtoken::Algorithm::HS256), &claims, &key).unwrap()
-    }
-}
-
-#[tokio::test]
-async fn a_session_ends_with_its_token() {
-    let production = Production::new();
-    let server = production.start();
-    let user = json!({"sub": uuid(), "tenant": uuid(), "device": uuid()});
-    let token = production.token(3, &user);
-    let mut client = Client::open(server.clients, Some(&token)).await.unwrap();
-    client.start(json!({})).await.unwrap();
-    assert_eq!(client.user, user["sub"]);
-    assert_eq!(client.started["limits"]["sends_per_second_max"], 50);
-    let group = client.create("group", None, &[]).await;
-    let watch = Stopwatch::start();
-    assert_eq!(client.closed().await, Some(4001));
-    assert!(watch.elapsed() < Duration::from_secs(10));
-    assert!(Client::open(server.clients, Some(&token)).await.is_none(), "expired");
-    let mut client =
-        Client::open(server.clients, Some(&production.token(60, &user))).await.unwrap();
-    client.start(json!({})).await.unwrap();
-    assert_eq!(client.started["conversations"][0]["id"], group);
-    let (status, _) = http::post(server.clients, "/v1/dev/token", r#"{"user":"asha"}"#).unwrap();
-    assert_eq!(status, 404, "no tokens for the asking in production");
-}
-
-#[tokio::test]
-async fn a_token_that_is_not_right_is_refused() {
-    let production = Production::new();
-    let server = production.start();
-    for wrong in [
-        json!({"iss": "https://other.example"}),
-        json!({"aud": "other"}),
-        json!({"sub": "asha"}),
-        json!({"device": null}),
-        json!({"tenant": 7}),
-        json!({"exp": null}),
-        json!({"exp": 4_000_000_000_u64}),
-        json!({"nbf": now_secs() + 600}),
-    ] {
-        let mut client = Client::open(server.clients, None).await.unwrap();
-        let token = production.token(60, &wrong);
-        let error = client.start(json!({"token": token})).await.unwrap_err();
-        assert_eq!(error["data"]["code"], "unauthenticated", "{wrong}");
-        assert!(!error["message"].as_str().unwrap().contains(&token));
-    }
-    // Tenants don't see each other.
-    let open = async |tenant: &str, name: &str| {
-        let token = production.token(60, &json!({"tenant": tenant, "name": name}));
-        let mut client = Client::open(server.clients, Some(&token)).await.unwrap();
-        client.start(json!({})).await.unwrap();
-        client
-    };
-    let (one, two) = (uuid(), uuid());
-    let (mut asha, mut bilal) = (open(&one, "Asha").await, open(&two, "Bilal").await);
-    let found = bilal.call("users.find", json!({"prefix": "a"})).await;
-    assert_eq!(found, json!({"users": []}));
-    let group = asha.create("group", None, &[]).await;
-    assert_eq!(bilal.word("timeline.read", json!({"conversation": group})).await, "not_found");
-    // Not even where somebody of another tenant is named as a member.
-    let group = asha.create("group", None, &[&bilal.user]).await;
-    for (method, params) in [
-        ("timeline.read", json!({"conversation": group})),
-        ("conversation.get", json!({"conversation": group})),
-        ("members.list", json!({"conversation": group})),
-        ("read.advance", json!({"conversation": group, "seq": 1})),
-        ("typing.set", json!({"conversation": group, "active": true})),
-        ("message.send", message(&group, &uuid(), "hello")),
-    ] {
-        assert_eq!(bilal.word(method, params).await, "not_found", "{method}");
-    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 use super::{none, tree};
 
-/// The SDK and the load test stand outside of the layers.
+/// The SDK, the load test and the fuzz targets stand outside of the layers.
 const OUTSIDE: i32 = 100;
 
 /// Test dependencies on a crate of the same layer or above, and why.
@@ -17,9 +17,23 @@ const TESTS_ON: [(&str, &str); 2] = [
     ("services/gateway", "shared/engine-embedded"),
 ];
 
-/// What the crates outside may know of this repository: public forms only, or nothing.
-const OUTSIDE_KNOWS: [(&str, &[&str]); 2] =
-    [("shared/client", &["shared/domain", "shared/protocol"]), ("loadtest", &[])];
+/// What the crates outside may know of this repository: public forms only, or nothing, or whatever
+/// decodes.
+const OUTSIDE_KNOWS: [(&str, &[&str]); 3] = [
+    ("shared/client", &["shared/domain", "shared/protocol"]),
+    ("loadtest", &[]),
+    (
+        "shared/fuzz",
+        &[
+            "shared/domain",
+            "shared/protocol",
+            "shared/engine-link",
+            "shared/service-runtime",
+            "services/fanout",
+            "services/gateway",
+        ],
+    ),
+];
 
 /// What starts Kafka and Cassandra, and what counts allocations.
 const FOR_TESTS: [&str; 2] = ["shared/test-engines", "shared/test-costs"];

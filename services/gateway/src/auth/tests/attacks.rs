@@ -1,7 +1,9 @@
-//! RFC 8725's attacks, one by one.
+//! RFC 8725's attacks and rules by their sections, one by one. Tokens that are malformed are in
+//! `malformed`, keys that are too weak (3.5) in `good` and `rotation`.
 
 use super::*;
 
+/// 2.1 and 3.1: an algorithm of the attacker's choice.
 #[test]
 fn no_signature_is_none() {
     for alg in ["none", "None", "NONE", ""] {
@@ -15,6 +17,7 @@ fn no_signature_is_none() {
     assert_eq!(refused(&format!("{unsigned}.")), AuthError::Signature);
 }
 
+/// 2.1: the public key as a secret.
 #[test]
 fn a_public_key_is_no_secret() {
     // The classic: the server's public RSA key used as the secret of an HMAC.
@@ -27,6 +30,7 @@ fn a_public_key_is_no_secret() {
     }
 }
 
+/// 3.1: "Each key MUST be used with exactly one algorithm".
 #[test]
 fn a_key_works_with_its_own_algorithm_only() {
     for (kid, alg) in [("ec", Alg::EdDSA), ("ed", Alg::ES256), ("hmac", Alg::RS256)] {
@@ -40,6 +44,7 @@ fn a_key_works_with_its_own_algorithm_only() {
     }
 }
 
+/// 3.10: `kid` is a name among ours and nothing else.
 #[test]
 fn unknown_keys_are_refused() {
     for kid in ["other", "", "ed ", "../ed", "ed' OR 1=1"] {
@@ -53,6 +58,7 @@ fn unknown_keys_are_refused() {
     assert_eq!(verdict, Err(AuthError::UnknownKey), "two keys could be meant");
 }
 
+/// 2.9 and 3.10: nothing that comes with the token is believed or fetched; 3.6: nothing is unpacked.
 #[test]
 fn keys_that_come_with_the_token_are_refused() {
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode([7; 32])});
@@ -63,6 +69,8 @@ fn keys_that_come_with_the_token_are_refused() {
         ("x5c", json!(["MIIB"])),
         ("crit", json!(["b64"])),
         ("b64", json!(false)),
+        ("x5c", json!([])),
+        ("jwk", json!({})),
         ("zip", json!("DEF")),
         ("enc", json!("A128GCM")),
     ] {
@@ -71,9 +79,19 @@ fn keys_that_come_with_the_token_are_refused() {
     }
 }
 
+/// 2.8, 3.11 and 3.12: a token for something else.
 #[test]
 fn other_kinds_of_tokens_are_refused() {
-    for typ in ["dpop+jwt", "secevent+jwt", "JWE", "logout+jwt"] {
+    for typ in [
+        "dpop+jwt",
+        "secevent+jwt",
+        "JWE",
+        "logout+jwt",
+        "",
+        "at+jwt ",
+        "application/application/jwt",
+        "text/jwt",
+    ] {
         let other = with_header(&json!({"alg": "EdDSA", "kid": "ed", "typ": typ}), &claims());
         assert!(matches!(refused(&other), AuthError::Header(_)), "{typ}");
     }
@@ -83,6 +101,7 @@ fn other_kinds_of_tokens_are_refused() {
     }
 }
 
+/// 3.8 and 3.9: issuer and audience.
 #[test]
 fn wrong_issuers_and_audiences_are_refused() {
     for iss in [json!("https://id.example/"), json!(""), json!(null)] {
@@ -95,6 +114,7 @@ fn wrong_issuers_and_audiences_are_refused() {
     }
 }
 
+/// RFC 7519, 4.1.4 to 4.1.6: times.
 #[test]
 fn times_are_checked() {
     let verdict = |changes: Value| refused(&token(&claims_with(&changes)));
@@ -116,6 +136,7 @@ fn times_are_checked() {
     assert!(verifier().verify(&good, NOW_MS).is_ok(), "within the leeway");
 }
 
+/// 2.10 and 3.8: who it is about.
 #[test]
 fn ids_and_names_are_checked() {
     for claim in ["sub", "tenant", "device"] {
@@ -131,72 +152,35 @@ fn ids_and_names_are_checked() {
     }
 }
 
+/// 3.3: signatures that are true of everything, or of the right form for another library.
 #[test]
-fn changed_tokens_are_refused() {
-    let good = token(&claims());
-    let parts: Vec<_> = good.split('.').collect();
-    let other = URL_SAFE_NO_PAD.encode(claims_with(&json!({"name": "Eve"})).to_string());
-    assert_eq!(refused(&format!("{}.{other}.{}", parts[0], parts[2])), AuthError::Signature);
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"ed"}"#);
-    assert_eq!(refused(&format!("{header}.{}.{}", parts[1], parts[2])), AuthError::Signature);
-    let stranger = EncodingKey::from_ed_der(&[&PKCS8_ED[..], &[9; 32]].concat());
-    let header = json!({"alg": "EdDSA", "kid": "ed"}).to_string();
-    let forged = sign_text(&header, &claims().to_string(), &stranger, Alg::EdDSA);
-    assert_eq!(refused(&forged), AuthError::Signature);
+fn signatures_of_zeros_and_other_forms_are_refused() {
+    let body = |alg: &str, kid: &str| {
+        let header = URL_SAFE_NO_PAD.encode(json!({"alg": alg, "kid": kid}).to_string());
+        format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims().to_string()))
+    };
+    // The order of P-256: r = n, s = n is (0, 0) to who forgets to look.
+    let order = hex_bytes("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+    let der = [&[0x30, 6, 2, 1, 1, 2, 1][..], &[1]].concat();
+    for (alg, kid, length) in
+        [("ES256", "ec", 64), ("EdDSA", "ed", 64), ("RS256", "rsa", 256), ("HS256", "hmac", 32)]
+    {
+        let one = [vec![0; length - 1], vec![1]].concat();
+        for bytes in
+            [vec![0; length], vec![0xff; length], one, order.repeat(2), der.clone(), vec![]]
+        {
+            let forged = format!("{}.{}", body(alg, kid), URL_SAFE_NO_PAD.encode(&bytes));
+            let verdict = refused(&forged);
+            assert_eq!(verdict, AuthError::Signature, "{alg} {bytes:02x?}");
+        }
+    }
 }
 
-const PKCS8_ED: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-
-#[test]
-fn malformed_tokens_are_refused() {
-    let good = token(&claims());
-    let parts: Vec<_> = good.split('.').collect();
-    for bad in [
-        String::new(),
-        ".".into(),
-        "..".into(),
-        "...".into(),
-        "Bearer".into(),
-        parts[0].into(),
-        format!("{}.{}", parts[0], parts[1]),
-        format!("{good}.{}", parts[2]),
-        format!("{good}."),
-        format!(" {good}"),
-        format!("{}=.{}.{}", parts[0], parts[1], parts[2]),
-        "e30.e30.e30".into(),
-        "ü.e30.e30".into(),
-    ] {
-        assert_eq!(refused(&bad), AuthError::Malformed, "{bad}");
-    }
-    for cut in 1..=86 {
-        let verdict = refused(&good[..good.len() - cut]);
-        assert!(matches!(verdict, AuthError::Signature | AuthError::Malformed), "{cut}");
-    }
-    assert_eq!(refused(&"x".repeat(64 * 1024)), AuthError::TooLong);
-    assert_eq!(refused(&token(&claims_with(&json!({"x": "y".repeat(9_000)})))), AuthError::TooLong);
-}
-
-#[test]
-fn what_is_signed_must_be_an_honest_object() {
-    let header = r#"{"alg":"EdDSA","kid":"ed"}"#;
-    let sign =
-        |header: &str, claims: &str| sign_text(header, claims, &private(Alg::EdDSA), Alg::EdDSA);
-    let twice = claims().to_string().replacen('{', r#"{"sub":"x","#, 1);
-    let issuer_twice = claims().to_string().replacen('{', r#"{"iss":"https://id.example","#, 1);
-    for bad in ["", "[]", "null", "{", "7", "\"a\"", "not json", &twice, &issuer_twice] {
-        assert_eq!(refused(&sign(header, bad)), AuthError::Malformed, "{bad}");
-    }
-    for bad in [
-        "[]",
-        "{}",
-        "not json",
-        r#"{"alg":7}"#,
-        r#"{"alg":"EdDSA","kid":7}"#,
-        r#"{"alg":"EdDSA","kid":"ed","kid":"ec"}"#,
-        r#"{"alg":"none","alg":"EdDSA","kid":"ed"}"#,
-    ] {
-        assert_eq!(refused(&sign(bad, &claims().to_string())), AuthError::Malformed, "{bad}");
-    }
+fn hex_bytes(text: &str) -> Vec<u8> {
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 #[test]

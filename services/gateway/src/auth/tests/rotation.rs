@@ -69,6 +69,31 @@ fn new_keys_are_taken_and_old_ones_dropped() {
 }
 
 #[test]
+fn a_token_stands_as_long_as_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jwks.json");
+    write(&path, &[public(Alg::EdDSA, "a"), public(Alg::ES256, "b")]);
+    let verifier = open(&path).unwrap();
+    let key_of = |token: &str| verifier.verify(token, NOW_MS).unwrap().signed_by;
+    let (a, b) = (key_of(&signed(Alg::EdDSA, "a")), key_of(&signed(Alg::ES256, "b")));
+    assert!(a.is_some() && a != b);
+    assert!(verifier.stands(a, NOW_MS) && verifier.stands(b, NOW_MS));
+    // Told otherwise, it is the same key.
+    let mut again = public(Alg::EdDSA, "a");
+    again["alg"] = json!("EdDSA");
+    write(&path, &[again, public(Alg::RS256, "b")]);
+    assert!(verifier.stands(b, NOW_MS + 500), "not looked yet");
+    assert!(verifier.stands(a, NOW_MS + 2_000));
+    assert!(!verifier.stands(b, NOW_MS + 2_000), "another key under its name");
+    write(&path, &[]);
+    assert!(verifier.stands(a, NOW_MS + 4_000), "a file without keys is not taken");
+    // A key of the settings has nothing to be taken out of.
+    let fixed = super::verifier().verify(&token(&claims()), NOW_MS).unwrap();
+    assert_eq!(fixed.signed_by, None);
+    assert!(super::verifier().stands(None, NOW_MS));
+}
+
+#[test]
 fn a_broken_file_leaves_the_keys_as_they_were() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jwks.json");

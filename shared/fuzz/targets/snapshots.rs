@@ -1,0 +1,5 @@
+//! `cargo fuzz run snapshots`: see `docs/contributing.md`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| harkara_fuzz::snapshots::run(bytes));
