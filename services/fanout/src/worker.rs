@@ -224,14 +224,16 @@ impl Office {
                     most => Some(reader.next(most).await),
                 }
             };
-            // Always looked at in this order, so that a run can be repeated; the first ones are rare.
+            // Always looked at in this order, so that a run can be repeated; the first ones are
+            // rare, and whoever has lost the partition does not claim it: the reader ends.
+            let ours = !lease.over();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                () = displaced(&mut owners, partition, seat.epoch) => {
+                () = displaced(&mut owners, partition, seat.epoch), if ours => {
                     self.reclaim(&mut seat, &*lease).await;
                 }
-                () = seat.silence(&*lease) => self.reclaim(&mut seat, &*lease).await,
+                () = seat.silence(&*lease), if ours => self.reclaim(&mut seat, &*lease).await,
                 read = next => match read {
                     None => {}
                     Some(Ok(None)) => break,

@@ -103,6 +103,9 @@ impl Shell {
         let blocked = [stalled, mute].into_iter().filter(|until| *until > now);
         let wake = self.machine().wake_at(now).min(self.habits.due());
         let wake = wake.min(self.dial_at.unwrap_or(u64::MAX)).min(blocked.min().unwrap_or(u64::MAX));
+        if wake <= now {
+            self.around.world.note(|| format!("device {}  has nothing to do", self.device.who.number));
+        }
         let pause = Duration::from_millis(wake.saturating_sub(now).min(DAY_MS));
         let (reads, writes) = (stalled.max(mute) <= now, mute <= now);
         let moves = async {

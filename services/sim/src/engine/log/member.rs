@@ -43,6 +43,8 @@ struct Slot {
     term: u64,
     state: AtomicU8,
     next: AtomicU64,
+    /// Everything below is done, as committers say; told again with each sign of life.
+    done: AtomicU64,
 }
 
 impl Slot {
@@ -64,6 +66,21 @@ impl Lease for Slot {
 
     fn over(&self) -> bool {
         self.state() != OPEN
+    }
+}
+
+impl Slot {
+    /// The brokers take what is done. False where the partition is somebody else's.
+    fn commit(&self) -> bool {
+        let member = &self.member;
+        let mut state = member.broker.state();
+        let counts = state.life.generation == member.generation
+            && state.group.counts(self.partition, self.term)
+            && self.state() != GONE;
+        let part = state.life.parts.get_mut(usize::from(self.partition));
+        let Some(part) = part.filter(|_| counts) else { return false };
+        part.committed = part.committed.max(self.done.load(Ordering::Acquire));
+        true
     }
 }
 
@@ -153,6 +170,7 @@ impl Member {
         }
         match told {
             Some(told) => {
+                self.commit_all();
                 let lease = SESSION.saturating_sub(HEARTBEAT);
                 let until = sent_ms + u64::try_from(lease.as_millis()).unwrap_or(0);
                 self.confirmed_ms.fetch_max(until, Ordering::AcqRel);
@@ -162,6 +180,17 @@ impl Member {
                 *id = None;
                 self.lose(|_| true);
             }
+        }
+    }
+
+    /// What was done and did not arrive before.
+    fn commit_all(&self) {
+        let world = &self.broker.world;
+        let slots: Vec<Arc<Slot>> =
+            self.slots().values().map(|(slot, _)| Arc::clone(slot)).collect();
+        for slot in slots {
+            let fails = world.weather().commit_fails(&mut world.dice.roll());
+            let _ = !fails && slot.commit();
         }
     }
 
@@ -202,6 +231,7 @@ impl Member {
             term,
             state: AtomicU8::new(OPEN),
             next: AtomicU64::new(committed),
+            done: AtomicU64::new(committed),
         });
         let hold = Arc::new(Hold(Arc::clone(&slot)));
         self.slots().insert(partition, (slot, Arc::downgrade(&hold)));
@@ -323,22 +353,17 @@ impl Committer for Commits {
         let slot = &self.0.0;
         let (broker, node) = (&slot.member.broker, slot.member.proc.node);
         let world = &broker.world;
+        if slot.state() != GONE {
+            slot.done.fetch_max(next_offset, Ordering::AcqRel);
+        }
         tokio::time::sleep(world.latency()).await;
         let failed = |why: &str| Err(LogError::Unknown(why.to_owned()));
         let fails = world.weather().commit_fails(&mut world.dice.roll());
         if fails || world.weather().cut_from_log(node) {
             return failed("the commit did not arrive");
         }
-        {
-            let mut state = broker.state();
-            let counts = state.life.generation == slot.member.generation
-                && state.group.counts(slot.partition, slot.term)
-                && slot.state() != GONE;
-            let part = state.life.parts.get_mut(usize::from(slot.partition));
-            let Some(part) = part.filter(|_| counts) else {
-                return failed("the partition is somebody else's");
-            };
-            part.committed = part.committed.max(next_offset);
+        if !slot.commit() {
+            return failed("the partition is somebody else's");
         }
         tokio::time::sleep(world.latency()).await;
         Ok(())
