@@ -131,6 +131,8 @@ pub struct Around {
     pub until_ms: Rc<Cell<u64>>,
     /// How long a person thinks, milliseconds on average.
     pub pause_ms: u64,
+    /// How often they change a room or its members, in percent of what they do.
+    pub changes_percent: u64,
     /// Conversations that all devices may make.
     pub rooms_max: usize,
 }

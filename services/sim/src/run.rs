@@ -1,6 +1,8 @@
 //! One run: a cluster and devices drawn from a seed, faults as scheduled, then calm, then the
 //! oracle.
 
+mod faults;
+
 use std::{
     cell::Cell,
     collections::BTreeMap,
@@ -9,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use harkara_domain::{DeviceId, TenantId, UserId};
 use tokio::{
     task::{JoinHandle, LocalSet},
@@ -22,7 +23,6 @@ use crate::{
     device::{Around, Device, Who, shell::Shell, witness::Witness},
     epilogue,
     oracle::{self, Breach},
-    process::Node,
     schedule::{self, CALM_MS, Fault, Planned},
     weather::Weather,
     world::World,
@@ -104,7 +104,7 @@ struct Simulation {
 impl Simulation {
     async fn run(request: &Request) -> Result<Report, String> {
         let mut rng = Rng::new(request.seed, "plan");
-        let weather = Weather::with_latency(0, rng.between(0, 3));
+        let weather = Weather::with_latency(0, rng.between(1, 5));
         let world = World::new(request.seed, weather, request.traced);
         let plan = Plan::draw(&mut rng);
         let mut this = Self::new(&mut rng, request.seed, &world, plan)?;
@@ -144,7 +144,8 @@ impl Simulation {
                 let device = DeviceId::development(name, &which.to_string());
                 let who = Who { number: devices.len(), tenant, user: users[n], device };
                 let keeps = rng.permille(700);
-                devices.push(Device::new(who, seed, Witness::new(Rc::clone(&count)), keeps));
+                let witness = Witness::new(who.number, Arc::clone(world), Rc::clone(&count));
+                devices.push(Device::new(who, seed, witness, keeps));
             }
         }
         let around = Around {
@@ -153,6 +154,7 @@ impl Simulation {
             users,
             until_ms: Rc::new(Cell::new(ACTIVE_MS)),
             pause_ms: rng.between(200, 2_000),
+            changes_percent: rng.between(5, 35),
             rooms_max: 1 + rng.index(6),
         };
         let (world, shells) = (Arc::clone(world), BTreeMap::new());
@@ -219,90 +221,6 @@ impl Simulation {
         }
     }
 
-    /// How long it lasts, where it has an end.
-    fn begin_of(&mut self, number: usize, fault: &Fault) -> Option<u64> {
-        let now = self.world.now_ms();
-        let line = |n: usize| self.devices.get(n).map(|device| &device.line);
-        match fault {
-            Fault::Kill(node, ms) => {
-                self.cluster.kill(*node);
-                return Some(*ms);
-            }
-            Fault::Drain(node, ms) => {
-                self.cluster.drain(*node);
-                return Some(*ms);
-            }
-            Fault::Freeze(node, ms) => {
-                self.freeze(*node, true);
-                return Some(*ms);
-            }
-            Fault::Weather(trouble, ms) => {
-                self.world.weather().begin(number, trouble.clone());
-                return Some(*ms);
-            }
-            Fault::Clock(node, ms) => {
-                if let Some(proc) = self.cluster.proc(*node) {
-                    proc.jump(*ms);
-                }
-            }
-            Fault::LogClock(ms) => self.world.weather().jump_log_clock(*ms),
-            Fault::Shuffle => {
-                let mut rng = self.world.dice.roll();
-                self.cluster.broker.state().group.shuffle(self.world.elapsed(), &mut rng);
-            }
-            Fault::LoseFrames(node, frames) => self.cluster.wires.lose_frames(*node, *frames),
-            Fault::Damage(partition) => {
-                let broker = &self.cluster.broker;
-                broker.land(broker.generation(), *partition, &[Bytes::from_static(b"\x01nonsense")]);
-            }
-            Fault::Cut(n) => {
-                if let Some(line) = line(*n) {
-                    line.cut.set(true);
-                    line.changed.notify_one();
-                }
-            }
-            Fault::Stall(n, ms) => {
-                if let Some(line) = line(*n) {
-                    line.stalled_until.set(now + ms);
-                    line.changed.notify_one();
-                }
-            }
-            Fault::Mute(n, ms) => {
-                if let Some(line) = line(*n) {
-                    line.mute_until.set(now + ms);
-                    line.changed.notify_one();
-                }
-            }
-            Fault::Crash(n, ms) => {
-                self.switch_off(*n);
-                return Some(*ms);
-            }
-            Fault::Lose(n) => {
-                self.switch_off(*n);
-                if let Some(device) = self.devices.get(*n) {
-                    device.lost.set(true);
-                }
-            }
-        }
-        None
-    }
-
-    fn end_of(&mut self, number: usize, fault: &Fault) {
-        match fault {
-            Fault::Kill(node, _) | Fault::Drain(node, _) => self.cluster.start(*node),
-            Fault::Freeze(node, _) => self.freeze(*node, false),
-            Fault::Weather(..) => self.world.weather().end(number),
-            Fault::Crash(n, _) => self.switch_on(*n, true),
-            _ => {}
-        }
-    }
-
-    fn freeze(&self, node: Node, frozen: bool) {
-        if let Some(proc) = self.cluster.proc(node) {
-            proc.freeze(frozen);
-        }
-    }
-
     /// From here on nothing fails, and nobody begins anything.
     fn calm(&mut self) {
         self.world.note(|| "calm      no more faults".to_owned());
@@ -349,7 +267,8 @@ impl Simulation {
             let number = self.devices.len() + self.devices.len() % 2;
             let device = DeviceId::development(&n.to_string(), "new");
             let who = Who { number, tenant, user, device };
-            let witness = Witness::new(Rc::clone(&self.count));
+            let world = Arc::clone(&self.world);
+            let witness = Witness::new(number, world, Rc::clone(&self.count));
             self.devices.push(Device::new(who, self.seed, witness, false));
             self.switch_on(self.devices.len() - 1, false);
         }

@@ -91,7 +91,7 @@ fn fault(rng: &mut Rng, kind: u64, plan: &Plan, devices: usize) -> Fault {
         3 => Fault::Freeze(gateway, long),
         4 => Fault::Drain(node, long),
         5 => weather(Trouble::Appends(rng.between(20, 500))),
-        6 => weather(Trouble::Commits(rng.between(300, 1_000))),
+        6 => weather(Trouble::Commits(rng.between(300, 1_600).min(1_000))),
         7 => weather(Trouble::Store(rng.between(20, 400))),
         8 => weather(Trouble::Claims(rng.between(100, 900))),
         9 => weather(Trouble::CutFromLog(node)),

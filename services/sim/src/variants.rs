@@ -26,11 +26,10 @@ const fn variant(
 }
 
 /// All of them.
-pub const ALL: [Variant; 24] = [
+pub const ALL: [Variant; 23] = [
     variant("decide-again", "S1", Rule::DecideAgain, 100),
     variant("one-generation", "S2", Rule::OneGeneration, 100),
     variant("write-ahead", "S3", Rule::WriteAhead, 100),
-    variant("tell-first", "S3", Rule::TellFirst, 100),
     variant("keep-leavers", "S4", Rule::KeepLeavers, 100),
     variant("catch-up-past-removal", "S4", Rule::CatchUpPastRemoval, 100),
     variant("hear-anybody", "S5", Rule::HearAnybody, 100),

@@ -5,14 +5,12 @@
 /// A rule, by what breaking it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// Records that were applied are decided again, and rejections are no rows.
+    /// Records that were applied are decided again, and rejections leave no trace.
     DecideAgain,
     /// Positions say nothing of the log's life.
     OneGeneration,
     /// A step does not wait for the one before it.
     WriteAhead,
-    /// What is decided is told before it is written.
-    TellFirst,
     /// Sessions of removed members go on.
     KeepLeavers,
     /// Catching up does not end at a removal.

@@ -234,10 +234,10 @@ impl Ready {
     }
 
     fn reject(&mut self, rejection: Rejection, planned: &mut Planned) {
-        evolve::rejection(&mut self.state, rejection);
         if is_broken(Rule::DecideAgain) {
             return;
         }
+        evolve::rejection(&mut self.state, rejection);
         planned.step.rejections.push(rejection);
     }
 }

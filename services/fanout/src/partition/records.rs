@@ -154,9 +154,6 @@ impl PartitionActor {
         let tenant = planned.decided.iter().map(|d| d.record.tenant).next();
         let Some(tenant) = tenant else { return };
         let (store, patience) = (Arc::clone(&self.context.store), self.patience.clone());
-        if is_broken(Rule::TellFirst) {
-            planned.decided.iter().for_each(|decided| self.tell(conversation, decided));
-        }
         let start = self.context.clock.elapsed_ns();
         let events = planned.step.events.len();
         let writing = async move {

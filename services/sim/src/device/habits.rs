@@ -84,18 +84,20 @@ impl Habits {
         let now = self.around.world.now_ms();
         let mut rng = device.dice.roll().clone();
         // The clone decides, so that what a decision takes does not depend on what it finds.
-        device.dice.roll().next();
+        device.dice.roll().number();
         self.due_ms = now + rng.between(20, 2 * self.around.pause_ms);
         let conversation = rng.pick(&self.known).copied();
         let Some(conversation) = conversation else {
             return self.create(&mut rng, device, machine);
         };
+        if rng.below(100) < self.around.changes_percent {
+            return self.change(&mut rng, conversation, device, machine);
+        }
         match rng.below(100) {
-            0..62 => self.say(&mut rng, conversation, device, machine),
-            62..74 => self.advance(conversation, device, machine),
-            74..80 => self.page(&mut rng, conversation, device, machine),
-            80..83 => self.create(&mut rng, device, machine),
-            83..96 => self.change(&mut rng, conversation, device, machine),
+            0..74 => self.say(&mut rng, conversation, device, machine),
+            74..86 => self.advance(conversation, device, machine),
+            86..93 => self.page(&mut rng, conversation, device, machine),
+            93..96 => self.create(&mut rng, device, machine),
             _ => {
                 let call = TypingSet { conversation: Id(conversation), active: true };
                 self.call(machine, Call::TypingSet(call), Asked::Nothing);
@@ -198,24 +200,24 @@ impl Habits {
         let Some(user) = rng.pick(&self.around.users).copied() else { return };
         let named = users(vec![user]);
         let call = match rng.below(100) {
-            0..40 => Call::MembersAdd(MembersAdd {
+            0..45 => Call::MembersAdd(MembersAdd {
                 conversation,
                 client_id: id,
                 users: named,
                 role: rng.permille(200).then_some(WireRole::Admin),
             }),
-            40..70 if user != device.who.user => Call::MembersRemove(MembersRemove {
+            45..75 if user != device.who.user => Call::MembersRemove(MembersRemove {
                 conversation,
                 client_id: id,
                 users: named,
             }),
-            70..80 => Call::MembersSetRole(MembersSetRole {
+            75..82 => Call::MembersSetRole(MembersSetRole {
                 conversation,
                 client_id: id,
                 users: named,
                 role: if rng.permille(500) { WireRole::Admin } else { WireRole::Owner },
             }),
-            80..88 => Call::ConversationLeave(ConversationLeave { conversation, client_id: id }),
+            82..88 => Call::ConversationLeave(ConversationLeave { conversation, client_id: id }),
             _ => Call::ConversationUpdate(ConversationUpdate {
                 conversation,
                 client_id: id,

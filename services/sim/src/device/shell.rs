@@ -103,9 +103,6 @@ impl Shell {
         let blocked = [stalled, mute].into_iter().filter(|until| *until > now);
         let wake = self.machine().wake_at(now).min(self.habits.due());
         let wake = wake.min(self.dial_at.unwrap_or(u64::MAX)).min(blocked.min().unwrap_or(u64::MAX));
-        if wake <= now {
-            self.around.world.note(|| format!("device {}  has nothing to do", self.device.who.number));
-        }
         let pause = Duration::from_millis(wake.saturating_sub(now).min(DAY_MS));
         let (reads, writes) = (stalled.max(mute) <= now, mute <= now);
         let moves = async {
@@ -127,7 +124,7 @@ impl Shell {
     }
 
     fn read(&mut self) {
-        while let Some(frame) = self.socket.as_mut().and_then(Socket::next) {
+        while let Some(frame) = self.socket.as_mut().and_then(Socket::frame) {
             let now = self.now();
             match frame {
                 Frame::Text(text) => {
@@ -148,7 +145,7 @@ impl Shell {
 
     fn ended(&mut self, why: Why) {
         self.around.world.note(|| format!("device {}  {why}", self.device.who.number));
-        let (now, roll) = (self.now(), self.device.dice.roll().next());
+        let (now, roll) = (self.now(), self.device.dice.roll().number());
         self.machine().closed(now, Ended(why), roll);
     }
 
@@ -167,7 +164,7 @@ impl Shell {
             self.socket = Some(Socket::new(line));
             self.machine().opened(now);
         } else {
-            let roll = self.device.dice.roll().next();
+            let roll = self.device.dice.roll().number();
             self.machine().failed(now, Failure::Network("no gateway".to_owned()), roll);
         }
     }

@@ -92,7 +92,7 @@ impl Socket {
     }
 
     /// The next frame that is here whole.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn frame(&mut self) -> Option<Frame> {
         let first = *self.read.first()?;
         let (header, len) = match *self.read.get(1)? & 0x7f {
             126 => (4, usize::from(u16::from_be_bytes(self.at(2)?))),

@@ -112,6 +112,10 @@ impl Broker {
             landed.push(Appended { offset, at });
         }
         drop(state);
+        self.world.note(|| {
+            let offset = landed.first().map_or(0, |appended| appended.offset);
+            format!("log       partition {partition} takes {} at {offset}", landed.len())
+        });
         if let Some(arrived) = self.arrived.get(usize::from(partition)) {
             arrived.notify_waiters();
         }

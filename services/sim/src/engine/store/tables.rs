@@ -124,6 +124,7 @@ impl Tables {
 
     /// A statement lands.
     pub fn put(&self, piece: &Piece) {
+        self.world.note(|| format!("store     has {}", piece.name()));
         let mut rows = self.rows();
         let rows = &mut *rows;
         match piece {
