@@ -59,22 +59,23 @@ impl Plan {
     /// A cluster as this stream has it: small queues, caches and pages, so that their ends are met.
     #[must_use]
     pub fn draw(rng: &mut Rng) -> Self {
-        let mut fanout = harkara_fanout::Config {
+        let seconds = harkara_service_runtime::HumanDuration::from_secs;
+        let fanout = harkara_fanout::Config {
             workers: 1,
             batch_records_max: 1 + rng.index(16),
             conversation_batch_max: 1 + rng.index(8),
             in_flight_records_max: 32,
             hot_conversations_max: 1 + rng.index(40),
             snapshot_every: 1 + rng.below(12),
+            passivate_after: seconds(5),
             ..Default::default()
         };
-        fanout.passivate_after = harkara_service_runtime::HumanDuration::from_secs(5);
         let gateway = harkara_gateway::Config {
             workers: 1,
             outbound_soft_bytes: 64 * 1024,
             outbound_hard_bytes: 512 * 1024,
             catch_up_events_max: if rng.permille(300) { 10 } else { 1_000 },
-            heartbeat: harkara_service_runtime::HumanDuration::from_secs(10),
+            heartbeat: seconds(10),
             ..Default::default()
         };
         let small = rng.permille(200);
@@ -253,8 +254,7 @@ async fn greet(
 ) {
     let Handles { log, store, link, directory, clock, dice } = handles;
     let clock: harkara_service_runtime::clock::SharedClock = Arc::new(clock);
-    let limits =
-        Limits { queued_bytes_max: config.outbound_hard_bytes, ..Limits::default() };
+    let limits = Limits { queued_bytes_max: config.outbound_hard_bytes, ..Limits::default() };
     let settings = Rc::new(Settings { limits, clock: clock.clone() });
     let engines = harkara_gateway::Engines { log, store, link };
     let gateway = Gateway::start(config, engines, verifier, clock, dice.entropy());

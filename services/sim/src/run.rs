@@ -3,13 +3,7 @@
 
 mod faults;
 
-use std::{
-    cell::Cell,
-    collections::BTreeMap,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use harkara_domain::{DeviceId, TenantId, UserId};
 use tokio::{
@@ -182,8 +176,7 @@ impl Simulation {
     }
 
     fn switch_off(&mut self, number: usize) {
-        if let (Some(shell), Some(device)) =
-            (self.shells.remove(&number), self.devices.get(number))
+        if let (Some(shell), Some(device)) = (self.shells.remove(&number), self.devices.get(number))
         {
             shell.abort();
             *device.machine.borrow_mut() = None;

@@ -94,11 +94,12 @@ fn fault(rng: &mut Rng, kind: u64, plan: &Plan, devices: usize) -> Fault {
         6 => weather(Trouble::Commits(rng.between(300, 1_600).min(1_000))),
         7 => weather(Trouble::Store(rng.between(20, 400))),
         8 => weather(Trouble::Claims(rng.between(100, 900))),
-        9 => weather(Trouble::CutFromLog(node)),
+        // Often longer than the group waits.
+        9 => Fault::Weather(Trouble::CutFromLog(node), rng.between(2_000, 20_000)),
         10 => weather(Trouble::CutFromStore(node)),
         11 => weather(Trouble::CutLink(gateway, worker)),
         12 => weather(Trouble::SlowLink(rng.between(10, 2_000))),
-        13 => weather(Trouble::LateDirectory(gateway, rng.between(10, 5_000))),
+        13 => weather(Trouble::LateDirectory(gateway, rng.between(10, 15_000))),
         14 => match rng.below(3) {
             0 => Fault::Clock(node, 0_i64.wrapping_sub_unsigned(rng.below(90_000_000))),
             1 => Fault::Clock(node, 0_i64.wrapping_add_unsigned(rng.below(90_000_000))),

@@ -31,7 +31,10 @@ impl World {
 
     /// A world whose time begins now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the simulation's one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the simulation's one place that reads the clock"
+    )]
     pub fn new(seed: u64, weather: Weather, traced: bool) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),

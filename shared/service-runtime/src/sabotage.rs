@@ -13,8 +13,6 @@ pub enum Rule {
     WriteAhead,
     /// Sessions of removed members go on.
     KeepLeavers,
-    /// Catching up does not end at a removal.
-    CatchUpPastRemoval,
     /// Frames of former owners are heard, and owners speak without a lease.
     HearAnybody,
     /// An owner that was silent or displaced does not claim again.

@@ -87,10 +87,10 @@ impl PartitionActor {
             return None;
         }
         let conversation = record.conversation;
-        let generation = match self.context.log.generation() {
-            _ if is_broken(Rule::OneGeneration) => harkara_domain::Generation(1),
-            generation => generation,
-        };
+        let mut generation = self.context.log.generation();
+        if is_broken(Rule::OneGeneration) {
+            generation = harkara_domain::Generation(1);
+        }
         if is_broken(Rule::CommitFirst) {
             self.progress.done(entry.offset);
         }

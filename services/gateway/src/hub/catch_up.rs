@@ -133,7 +133,7 @@ impl Hub {
             peer.outlet.send(encode_text_frame(&json::encode_event(conversation, event)));
             self.metrics.delivered(1);
             self.advance(key, conversation, event.seq);
-            if event.leavers().contains(&peer.user) && !is_broken(Rule::CatchUpPastRemoval) {
+            if event.leavers().contains(&peer.user) {
                 // Removed before it joined here: this is the last thing it may see (S4).
                 self.forget(key, conversation);
                 return false;

@@ -108,7 +108,9 @@ fn may(from: &str, from_layer: i32, to: &str, to_layer: i32) -> bool {
         // The binary has the terminal client in it, and is alone in naming engines.
         None if from == "services/harkara" => to != "loadtest",
         // The simulator has engines of its own, and the SDK's state machine as its devices.
-        None if from == "services/sim" => to == "shared/client" || to_layer < from_layer && to_layer != 3,
+        None if from == "services/sim" => {
+            to == "shared/client" || to_layer < from_layer && to_layer != 3
+        }
         None => {
             let service_on_engine = from.starts_with("services/") && to_layer == 3;
             to_layer < from_layer && !service_on_engine

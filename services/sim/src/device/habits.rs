@@ -206,11 +206,9 @@ impl Habits {
                 users: named,
                 role: rng.permille(200).then_some(WireRole::Admin),
             }),
-            45..75 if user != device.who.user => Call::MembersRemove(MembersRemove {
-                conversation,
-                client_id: id,
-                users: named,
-            }),
+            45..75 if user != device.who.user => {
+                Call::MembersRemove(MembersRemove { conversation, client_id: id, users: named })
+            }
             75..82 => Call::MembersSetRole(MembersSetRole {
                 conversation,
                 client_id: id,

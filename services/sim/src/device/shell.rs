@@ -102,7 +102,8 @@ impl Shell {
         let (stalled, mute) = (line.stalled_until.get(), line.mute_until.get());
         let blocked = [stalled, mute].into_iter().filter(|until| *until > now);
         let wake = self.machine().wake_at(now).min(self.habits.due());
-        let wake = wake.min(self.dial_at.unwrap_or(u64::MAX)).min(blocked.min().unwrap_or(u64::MAX));
+        let wake =
+            wake.min(self.dial_at.unwrap_or(u64::MAX)).min(blocked.min().unwrap_or(u64::MAX));
         let pause = Duration::from_millis(wake.saturating_sub(now).min(DAY_MS));
         let (reads, writes) = (stalled.max(mute) <= now, mute <= now);
         let moves = async {
@@ -197,9 +198,9 @@ impl Shell {
             }
             Effect::Update(update) => self.updated(update),
             Effect::Stop(stopped) => {
-                self.around.world.note(|| {
-                    format!("device {}  stopped: {stopped}", self.device.who.number)
-                });
+                self.around
+                    .world
+                    .note(|| format!("device {}  stopped: {stopped}", self.device.who.number));
             }
         }
     }

@@ -4,10 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use harkara_domain::{Epoch, Partition};
-use harkara_engine::{
-    Directory, Owner,
-    directory::Owners,
-};
+use harkara_engine::{Directory, Owner, directory::Owners};
 use tokio::sync::watch;
 
 use crate::{pipe::Pipe, process::Proc, world::World};

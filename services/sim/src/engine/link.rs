@@ -16,9 +16,7 @@ use std::{
 };
 
 use harkara_domain::Partition;
-use harkara_engine::{
-    Down, EndpointId, GatewayLink, Link, Up, WorkerLink, directory::Owners,
-};
+use harkara_engine::{Down, EndpointId, GatewayLink, Link, Up, WorkerLink, directory::Owners};
 use tokio::sync::{mpsc, watch};
 
 use self::{gateway::GatewayEnd, worker::WorkerEnd};

@@ -65,11 +65,8 @@ impl Log for SimLog {
     async fn consume(&self) -> Result<Box<dyn Assignments>, LogError> {
         let (member, assignments) =
             Seats::join(Arc::clone(&self.proc), Arc::clone(&self.broker), self.generation);
-        let before = self
-            .member
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(Arc::clone(&member));
+        let before =
+            self.member.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&member));
         if let Some(before) = before {
             before.leave();
         }

@@ -164,10 +164,8 @@ impl Store for SimStore {
         user: UserId,
         conversation: ConversationId,
     ) -> Result<Option<Membership>, StoreError> {
-        self.read(|tables| {
-            tables.rows().memberships.get(&(tenant, user, conversation)).copied()
-        })
-        .await
+        self.read(|tables| tables.rows().memberships.get(&(tenant, user, conversation)).copied())
+            .await
     }
 
     async fn advance(

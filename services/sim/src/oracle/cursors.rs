@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use harkara_domain::{
-    Body, ConversationId, Seq, UserId, invariants::CURSOR_IS_MONOTONIC,
-};
+use harkara_domain::{Body, ConversationId, Seq, UserId, invariants::CURSOR_IS_MONOTONIC};
 
 use super::{
     Breach,
@@ -38,14 +36,20 @@ pub fn check(devices: &[Rc<Device>], stored: &Stored) -> Vec<Breach> {
                     let history = stored.histories.get(conversation);
                     let truth = history.map(|history| unread_after(history, *read, *head));
                     if *read < least {
-                        breaches.push(breach(device, *conversation, &format!(
-                            "{least} was read, and then only {read}"
-                        )));
+                        breaches.push(breach(
+                            device,
+                            *conversation,
+                            &format!("{least} was read, and then only {read}"),
+                        ));
                     }
                     if truth.is_some_and(|truth| truth != *unread) {
-                        breaches.push(breach(device, *conversation, &format!(
-                            "{unread} unread between {read} and {head}, the truth is {truth:?}"
-                        )));
+                        breaches.push(breach(
+                            device,
+                            *conversation,
+                            &format!(
+                                "{unread} unread between {read} and {head}, the truth is {truth:?}"
+                            ),
+                        ));
                     }
                 }
                 _ => {}

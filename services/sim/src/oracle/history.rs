@@ -63,9 +63,10 @@ impl History {
     #[must_use]
     pub fn sees(&self, user: UserId, seq: Seq) -> bool {
         let stays = self.stays.get(&user);
-        stays.into_iter().flatten().any(|(from, until)| {
-            *from <= seq && until.is_none_or(|until| seq <= until)
-        })
+        stays
+            .into_iter()
+            .flatten()
+            .any(|(from, until)| *from <= seq && until.is_none_or(|until| seq <= until))
     }
 
     /// Did this user become a member with this event?

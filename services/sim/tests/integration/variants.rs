@@ -42,7 +42,6 @@ variants! {
     one_generation_is_noticed "one-generation",
     write_ahead_is_noticed "write-ahead",
     keep_leavers_is_noticed "keep-leavers",
-    catch_up_past_removal_is_noticed "catch-up-past-removal",
     hear_anybody_is_noticed "hear-anybody",
     no_new_claim_is_noticed "no-new-claim",
     last_write_wins_is_noticed "last-write-wins",

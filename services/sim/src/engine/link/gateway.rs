@@ -10,11 +10,7 @@ use std::{
 };
 
 use harkara_domain::Partition;
-use harkara_engine::{
-    Down, EndpointId, GatewayLink, Up,
-    directory::Owners,
-    link::Unreachable,
-};
+use harkara_engine::{Down, EndpointId, GatewayLink, Up, directory::Owners, link::Unreachable};
 use tokio::sync::{
     mpsc::{self, OwnedPermit, error::TrySendError},
     watch,
@@ -144,7 +140,9 @@ impl GatewayEnd {
         for address in over {
             if let Some(connection) = self.open().remove(&address) {
                 connection.close();
-                self.wires.world.note(|| format!("link      {} – {address} is cut", self.proc.node));
+                self.wires
+                    .world
+                    .note(|| format!("link      {} – {address} is cut", self.proc.node));
                 self.all_lost();
             }
         }
@@ -168,8 +166,7 @@ impl GatewayEnd {
         if cut || silent || self.proc.is_dead() {
             return;
         }
-        let connection =
-            Connection::new(Arc::clone(&self.wires), Arc::clone(&self.proc), worker);
+        let connection = Connection::new(Arc::clone(&self.wires), Arc::clone(&self.proc), worker);
         self.open().insert(address.to_owned(), connection);
         self.all_lost();
     }

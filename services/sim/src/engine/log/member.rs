@@ -15,9 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use harkara_domain::{Generation, Partition};
-use harkara_engine::{
-    Assignments, Entry, Lease, LogError, PartitionReader, log::Committer,
-};
+use harkara_engine::{Assignments, Entry, Lease, LogError, PartitionReader, log::Committer};
 use tokio::sync::mpsc;
 
 use super::{
@@ -197,9 +195,9 @@ impl Member {
     /// Drained partitions that nobody works on any more.
     fn unheld(&self) -> Vec<(u16, u64)> {
         let slots = self.slots();
-        let idle = slots.iter().filter(|(_, (slot, hold))| {
-            slot.state() != OPEN && hold.strong_count() == 0
-        });
+        let idle = slots
+            .iter()
+            .filter(|(_, (slot, hold))| slot.state() != OPEN && hold.strong_count() == 0);
         idle.map(|(partition, (slot, _))| (*partition, slot.term)).collect()
     }
 
