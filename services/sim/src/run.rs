@@ -137,7 +137,7 @@ impl Simulation {
             for which in 0..rng.between(1, 2) {
                 let device = DeviceId::development(name, &which.to_string());
                 let who = Who { number: devices.len(), tenant, user: users[n], device };
-                let keeps = rng.permille(700);
+                let keeps = rng.permille(500);
                 let witness = Witness::new(who.number, Arc::clone(world), Rc::clone(&count));
                 devices.push(Device::new(who, seed, witness, keeps));
             }

@@ -58,7 +58,7 @@ impl std::fmt::Display for Planned {
 }
 
 /// How many kinds of faults there are; a run has some of them.
-const KINDS: u64 = 20;
+const KINDS: u64 = 21;
 
 /// Draws a schedule for a run of so long.
 #[must_use]
@@ -108,13 +108,15 @@ fn fault(rng: &mut Rng, kind: u64, plan: &Plan, devices: usize) -> Fault {
         15 => Fault::Shuffle,
         16 => Fault::LoseFrames(gateway, rng.between(1, 30)),
         17 => Fault::Damage(rng.below(u64::from(plan.partitions)) as u16),
-        18 => match rng.below(5) {
+        18 => match rng.below(6) {
             0 => Fault::Cut(device),
             1 => Fault::Stall(device, long),
             2 => Fault::Mute(device, long),
-            3 => Fault::Crash(device, short),
+            3 | 4 => Fault::Crash(device, short),
             _ => Fault::Lose(device),
         },
-        _ => weather(Trouble::Slow(rng.between(5, 300))),
+        19 => weather(Trouble::Slow(rng.between(5, 300))),
+        // About as long as a lease lasts.
+        _ => Fault::Weather(Trouble::NoGroup(worker), rng.between(4_500, 7_500)),
     }
 }

@@ -18,6 +18,8 @@ pub enum Trouble {
     Claims(u64),
     /// A process can't reach the log, nor its group.
     CutFromLog(Node),
+    /// A process reaches the log, but not its group.
+    NoGroup(Node),
     /// A process can't reach the store.
     CutFromStore(Node),
     /// Two processes can't reach each other.
@@ -140,6 +142,12 @@ impl Weather {
     #[must_use]
     pub fn cut_from_log(&self, node: Node) -> bool {
         self.troubles.values().any(|t| *t == Trouble::CutFromLog(node))
+    }
+
+    /// Is a process cut off from its group?
+    #[must_use]
+    pub fn cut_from_group(&self, node: Node) -> bool {
+        self.cut_from_log(node) || self.troubles.values().any(|t| *t == Trouble::NoGroup(node))
     }
 
     /// Is a process cut off from the store?

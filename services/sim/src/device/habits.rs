@@ -27,6 +27,9 @@ use crate::chance::{DeviceChance, Rng};
 /// Bytes of a long message.
 const LONG: usize = 6_000;
 
+/// Messages that are written at once.
+const BURST: usize = 5;
+
 /// What an answer is the answer to.
 enum Asked {
     Create(ClientId),
@@ -41,6 +44,8 @@ pub struct Habits {
     around: Around,
     chance: DeviceChance,
     known: Vec<ConversationId>,
+    /// Rooms that this person made, and may change.
+    own: Vec<ConversationId>,
     asked: BTreeMap<u64, Asked>,
     tickets: u64,
     due_ms: u64,
@@ -57,6 +62,7 @@ impl Habits {
             around: around.clone(),
             chance: DeviceChance { dice: device.dice.clone(), world },
             known: Vec::new(),
+            own: Vec::new(),
             asked: BTreeMap::new(),
             tickets: 0,
             due_ms: if acts { first } else { u64::MAX },
@@ -91,10 +97,15 @@ impl Habits {
             return self.create(&mut rng, device, machine);
         };
         if rng.below(100) < self.around.changes_percent {
-            return self.change(&mut rng, conversation, device, machine);
+            let mine = rng.permille(700);
+            let own = rng.pick(&self.own).copied().filter(|_| mine);
+            return self.change(&mut rng, own.unwrap_or(conversation), device, machine);
         }
         match rng.below(100) {
-            0..74 => self.say(&mut rng, conversation, device, machine),
+            0..64 => self.say(&mut rng, conversation, device, machine),
+            64..74 => {
+                (0..BURST).for_each(|_| self.say(&mut rng, conversation, device, machine));
+            }
             74..86 => self.advance(conversation, device, machine),
             86..93 => self.page(&mut rng, conversation, device, machine),
             93..96 => self.create(&mut rng, device, machine),
@@ -250,6 +261,7 @@ impl Habits {
                 if let Ok(created) = serde_json::from_str::<Created>(answer.get()) {
                     let conversation = created.conversation.0;
                     self.remember([conversation]);
+                    self.own.push(conversation);
                     witness.note(Saw::Changed(Some(conversation), client_id, created.seq.0));
                 }
             }

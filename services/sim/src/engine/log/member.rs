@@ -146,7 +146,7 @@ impl Member {
     /// One sign of life, and what comes of it.
     async fn beat(self: &Arc<Self>, id: &mut Option<u64>) {
         let world = Arc::clone(&self.broker.world);
-        if world.weather().cut_from_log(self.proc.node)
+        if world.weather().cut_from_group(self.proc.node)
             || self.broker.generation() != self.generation
         {
             return;
