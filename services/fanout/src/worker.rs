@@ -12,7 +12,11 @@ use harkara_engine::{
     Assignments, Directory, EndpointId, Entry, Lease, Link, Log, LogError, PartitionReader, Store,
     Up, directory::Owners,
 };
-use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
+use harkara_service_runtime::{
+    clock::SharedClock,
+    entropy::SharedEntropy,
+    sabotage::{Rule, is_broken},
+};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -43,8 +47,7 @@ pub struct Engines {
 
 /// A running worker. Dropping it does not stop it; [`Worker::stop`] does.
 pub struct Worker {
-    /// Those that it began itself, and ends.
-    arbiters: Vec<Arbiter>,
+    threads: Threads,
     assignments: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
     serving: TaskTracker,
@@ -62,10 +65,8 @@ impl Worker {
         entropy: SharedEntropy,
     ) -> Result<Self, LogError> {
         let threads = config.worker_threads().max(1);
-        let arbiters: Vec<_> = (0..threads).map(|_| Arbiter::new()).collect();
-        let handles = arbiters.iter().map(Arbiter::handle).collect();
-        let worker = Self::start_on(handles, config, engines, clock, entropy).await?;
-        Ok(Self { arbiters, ..worker })
+        let threads = Threads::Own((0..threads).map(|_| Arbiter::new()).collect());
+        Self::begin(threads, config, engines, clock, entropy).await
     }
 
     /// The same on threads that are there, and outlive the worker.
@@ -74,6 +75,30 @@ impl Worker {
     /// When the log can't be consumed.
     pub async fn start_on(
         threads: Vec<ArbiterHandle>,
+        config: Config,
+        engines: Engines,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Result<Self, LogError> {
+        Self::begin(Threads::Given(threads), config, engines, clock, entropy).await
+    }
+
+    /// The same, all on the thread of the caller, which must be an actor's or in a `LocalSet`:
+    /// what the simulator does.
+    ///
+    /// # Errors
+    /// When the log can't be consumed.
+    pub async fn start_here(
+        config: Config,
+        engines: Engines,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Result<Self, LogError> {
+        Self::begin(Threads::Here, config, engines, clock, entropy).await
+    }
+
+    async fn begin(
+        threads: Threads,
         config: Config,
         engines: Engines,
         clock: SharedClock,
@@ -92,8 +117,12 @@ impl Worker {
         let assignments = engines.log.consume().await?;
         let (stop, serving) = (CancellationToken::new(), TaskTracker::new());
         let office = Office { engines, context, stop: stop.clone(), serving: serving.clone() };
-        let assignments = tokio::spawn(office.assign(assignments, threads));
-        Ok(Self { arbiters: Vec::new(), assignments, stop, serving })
+        let handing_out = office.assign(assignments, threads.handles());
+        let assignments = match &threads {
+            Threads::Own(_) | Threads::Given(_) => tokio::spawn(handing_out),
+            Threads::Here => actix::spawn(handing_out),
+        };
+        Ok(Self { threads, assignments, stop, serving })
     }
 
     /// Finishes what was begun, as far as moments allow, and leaves the group. What was appended
@@ -105,9 +134,30 @@ impl Worker {
         // Leaves the group: after the partitions' last commits.
         self.assignments.abort();
         let _ = self.assignments.await;
-        for arbiter in self.arbiters {
+        let Threads::Own(arbiters) = self.threads else { return };
+        for arbiter in arbiters {
             arbiter.stop();
             let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
+        }
+    }
+}
+
+/// Where partitions are driven.
+enum Threads {
+    /// On threads that end with the worker.
+    Own(Vec<Arbiter>),
+    /// On threads that outlive it.
+    Given(Vec<ArbiterHandle>),
+    /// On the thread that started the worker.
+    Here,
+}
+
+impl Threads {
+    fn handles(&self) -> Vec<ArbiterHandle> {
+        match self {
+            Self::Own(arbiters) => arbiters.iter().map(Arbiter::handle).collect(),
+            Self::Given(handles) => handles.clone(),
+            Self::Here => Vec::new(),
         }
     }
 }
@@ -138,17 +188,25 @@ struct Office {
 }
 
 impl Office {
+    /// Hands partitions out to `arbiters`; to this thread where there are none.
     async fn assign(self, mut assignments: Box<dyn Assignments>, arbiters: Vec<ArbiterHandle>) {
         while let Some(reader) = assignments.next().await {
-            let arbiter = &arbiters[usize::from(reader.partition().0) % arbiters.len()];
+            let place = usize::from(reader.partition().0).checked_rem(arbiters.len());
             let office = self.clone();
             let token = self.serving.token();
-            let running = arbiter.spawn_fn(move || {
+            let serve = move || {
                 actix::spawn(async move {
                     office.serve(reader).await;
                     drop(token);
                 });
-            });
+            };
+            let running = match place.and_then(|place| arbiters.get(place)) {
+                Some(arbiter) => arbiter.spawn_fn(serve),
+                None => {
+                    serve();
+                    true
+                }
+            };
             if !running {
                 break;
             }
@@ -164,6 +222,7 @@ impl Office {
         // Frames that arrive before the claim is known elsewhere wait in their queue.
         let frames = self.engines.link.serve(partition);
         let claimed = tokio::select! {
+            biased;
             epoch = self.claim(partition, &*lease) => epoch,
             () = self.stop.cancelled() => None,
         };
@@ -182,7 +241,16 @@ impl Office {
                     most => Some(reader.next(most).await),
                 }
             };
+            // Always looked at in this order, so that a run can be repeated; the first ones are
+            // rare, and whoever has lost the partition does not claim it: the reader ends.
+            let ours = !lease.over();
             tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                () = displaced(&mut owners, partition, seat.epoch), if ours => {
+                    self.reclaim(&mut seat, &*lease).await;
+                }
+                () = seat.silence(&*lease), if ours => self.reclaim(&mut seat, &*lease).await,
                 read = next => match read {
                     None => {}
                     Some(Ok(None)) => break,
@@ -197,11 +265,6 @@ impl Office {
                         tokio::time::sleep(READ_RETRY).await;
                     }
                 },
-                () = displaced(&mut owners, partition, seat.epoch) => {
-                    self.reclaim(&mut seat, &*lease).await;
-                }
-                () = seat.silence(&*lease) => self.reclaim(&mut seat, &*lease).await,
-                () = self.stop.cancelled() => break,
             }
             if seat.permits.is_closed() && lease.over() {
                 break;
@@ -232,6 +295,9 @@ impl Office {
     /// Gateways are to find their way back and ask for what they missed: a worker that was frozen
     /// in front of its claim displaced this one, or this one had to be silent for a while.
     async fn reclaim(&self, seat: &mut Seat, lease: &dyn Lease) {
+        if is_broken(Rule::NoNewClaim) {
+            return tokio::time::sleep(READ_RETRY).await;
+        }
         if let Some(epoch) = self.claim(seat.partition, lease).await {
             tracing::warn!(partition = %seat.partition, "partition claimed again");
             seat.epoch = epoch;

@@ -150,7 +150,7 @@ impl Gateway {
 
     /// Tells every session of this thread to come back later, lets what is in flight be answered,
     /// then closes them all.
-    pub(crate) async fn go_away(&self, spread_ms: u64, reason: &str) {
+    pub async fn go_away(&self, spread_ms: u64, reason: &str) {
         self.leaving.set(true);
         for (_, socket) in self.visitors.borrow().iter() {
             socket.close(RESTART, reason);

@@ -126,7 +126,15 @@ impl Hub {
     pub async fn run(self: Rc<Self>, mut frames: mpsc::Receiver<Arc<Down>>) {
         let mut sweep = tokio::time::interval(std::time::Duration::from_secs(1));
         loop {
+            // Always looked at in this order, so that a run can be repeated; the first one is rare.
             tokio::select! {
+                biased;
+                _ = sweep.tick() => {
+                    self.notice_loss();
+                    self.say_again();
+                    self.sweep();
+                    self.expire_sends();
+                }
                 frame = frames.recv() => {
                     let Some(frame) = frame else { return };
                     self.take(&frame);
@@ -136,12 +144,6 @@ impl Hub {
                     }
                     self.notice_loss();
                     tokio::task::yield_now().await;
-                }
-                _ = sweep.tick() => {
-                    self.notice_loss();
-                    self.say_again();
-                    self.sweep();
-                    self.expire_sends();
                 }
             }
         }

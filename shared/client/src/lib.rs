@@ -48,6 +48,7 @@ mod content;
 mod devtoken;
 mod error;
 pub mod journal;
+pub mod machine;
 mod options;
 mod session;
 mod task;

@@ -25,13 +25,16 @@ use crate::{
     update::{Update, Why},
 };
 
-pub(crate) use self::state::Machine;
+pub use self::state::Machine;
 
 /// What the task has to do.
 #[derive(Debug)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// Connect, with a new token if so.
-    Connect { fresh_token: bool },
+    Connect {
+        /// The old one was refused, or there is none yet.
+        fresh_token: bool,
+    },
     /// Send a text frame.
     Transmit(String),
     /// Send a ping.
@@ -41,7 +44,12 @@ pub(crate) enum Effect {
     /// Tell the client's user.
     Update(Update),
     /// Answer a caller.
-    Reply { ticket: u64, result: Result<Box<RawValue>, CallError> },
+    Reply {
+        /// The caller's.
+        ticket: u64,
+        /// What it gets.
+        result: Result<Box<RawValue>, CallError>,
+    },
     /// Keep in the journal.
     Note(Entry),
     /// End, for good.
@@ -50,17 +58,32 @@ pub(crate) enum Effect {
 
 /// Why a connection did not come about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The upgrade was answered with this status.
-    Status { status: u16, retry_after_ms: Option<u64> },
+    Status {
+        /// HTTP status.
+        status: u16,
+        /// What the server asks for.
+        retry_after_ms: Option<u64>,
+    },
     /// Anything before that.
     Network(String),
     /// The token source had none; `hopeless` says that it will not have one later either.
-    Token { text: String, hopeless: bool },
+    Token {
+        /// Why.
+        text: String,
+        /// Waiting does not help.
+        hopeless: bool,
+    },
     /// The URL is none.
-    BadUrl { url: String, problem: String },
+    BadUrl {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ended(pub(crate) Why);
+pub struct Ended(pub Why);

@@ -8,6 +8,7 @@ pub mod duration;
 pub mod entropy;
 pub mod lifecycle;
 pub mod process;
+pub mod sabotage;
 pub mod settings;
 pub mod steps;
 pub mod telemetry;

@@ -6,6 +6,8 @@ use harkara_domain::{
     Rejection, Role, Seq, State, UserId, chain, limits,
 };
 
+use harkara_service_runtime::sabotage::{Rule, is_broken};
+
 use super::{members, window::Window};
 
 /// What a record does.
@@ -33,7 +35,8 @@ pub fn decide(
     position: Position,
     at: Millis,
 ) -> Decision {
-    if state.applied.is_some_and(|applied| position <= applied) {
+    let decides_again = is_broken(Rule::DecideAgain);
+    if state.applied.is_some_and(|applied| position <= applied) && !decides_again {
         return Decision::Skip;
     }
     let fingerprint = record.command.fingerprint();
@@ -60,12 +63,17 @@ fn repeated(
     record: &Record,
     fingerprint: Fingerprint,
 ) -> Option<Decision> {
-    if let Some((seq, first)) = window.find(record.device, record.client_id) {
+    if let Some((seq, first)) = window.find(record.device, record.client_id)
+        && !is_broken(Rule::NoDedup)
+    {
         return Some(if first == fingerprint {
             Decision::Settled(seq)
         } else {
             Decision::Repeated(RejectCode::Conflict)
         });
+    }
+    if is_broken(Rule::ForgetRejections) {
+        return None;
     }
     let same = |r: &&Rejection| r.device == record.device && r.client_id == record.client_id;
     let rejection = state.rejections.iter().rev().find(same)?;
@@ -82,7 +90,7 @@ fn event(state: &State, record: &Record, position: Position, at: Millis, body: B
         seq: state.head + 1,
         ordinal: state.ordinal + u64::from(body.is_message()),
         // The log's time may step back at a leader change; an event's time never does (S9).
-        at: at.max(state.at),
+        at: if is_broken(Rule::LogTime) { at } else { at.max(state.at) },
         sender: record.sender,
         device: record.device,
         client_id: record.client_id,

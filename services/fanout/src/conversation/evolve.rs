@@ -7,6 +7,8 @@ use harkara_domain::{
     limits::REJECTIONS_KEPT,
 };
 
+use harkara_service_runtime::sabotage::{Rule, is_broken};
+
 use super::decide::first_role;
 
 /// Rows that don't fit onto the state: the store lost or mixed up something. Nothing may be
@@ -94,7 +96,8 @@ fn body(state: &mut State, event: &Event) {
 
 /// A new member sees the event that made them one, and nothing before it. They have read nothing.
 fn join(state: &mut State, event: &Event, user: UserId, role: Role) {
-    let member = Member { role, from: event.seq, sent: event.seq - 1, sent_ordinal: event.ordinal };
+    let from = if is_broken(Rule::FromTheFirst) { 1 } else { event.seq };
+    let member = Member { role, from, sent: event.seq - 1, sent_ordinal: event.ordinal };
     state.members.insert(user, member);
 }
 

@@ -3,6 +3,7 @@
 
 use harkara_domain::{ConversationId, Position, Rejection, Seq, State};
 use harkara_engine::{Store, StoreError};
+use harkara_service_runtime::sabotage::{Rule, is_broken};
 
 use super::{evolve, view::Cursors, window::Window};
 
@@ -28,6 +29,10 @@ pub async fn state(store: &dyn Store, conversation: ConversationId) -> Result<Lo
     let snapshot = store.snapshot(conversation).await?;
     let mut state = snapshot.unwrap_or_else(|| State::empty(conversation));
     let from = state.head;
+    if from > 0 && is_broken(Rule::NoTail) {
+        let cursors = store.cursors(conversation).await?.into_iter().collect();
+        return Ok(Loaded { state, cursors, since_snapshot: 0 });
+    }
     let rejections = store.rejections(conversation, state.applied).await?;
     let mut rejections = rejections.into_iter().peekable();
     loop {

@@ -6,6 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use harkara_domain::{Event, Millis, Position, Record, Rejection, Seq, State};
 use harkara_engine::{EndpointId, Up, link::Outcome, store::Step};
+use harkara_service_runtime::sabotage::{Rule, is_broken};
 
 use super::{
     decide::{self, Decision},
@@ -233,6 +234,9 @@ impl Ready {
     }
 
     fn reject(&mut self, rejection: Rejection, planned: &mut Planned) {
+        if is_broken(Rule::DecideAgain) {
+            return;
+        }
         evolve::rejection(&mut self.state, rejection);
         planned.step.rejections.push(rejection);
     }

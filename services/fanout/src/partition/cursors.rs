@@ -1,7 +1,7 @@
 //! Read cursors: they only move forward, are written in coalesced batches, and answered and told
 //! when written (architecture D9).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use actix::prelude::*;
 use harkara_domain::{ConversationId, Cursor, UserId, limits::LIVE_NOTICES_MEMBERS_MAX};
@@ -19,7 +19,8 @@ pub struct Waiter {
     pub(super) request: u64,
 }
 
-type Moves = HashMap<ConversationId, HashMap<UserId, (Cursor, Vec<Waiter>)>>;
+/// In the order of their ids, so that a run can be repeated.
+type Moves = BTreeMap<ConversationId, BTreeMap<UserId, (Cursor, Vec<Waiter>)>>;
 
 /// Cursors that moved and aren't written yet. Bounded by the requests in flight of all sessions.
 #[derive(Debug, Default)]

@@ -12,7 +12,11 @@ use harkara_engine::{
     link::{Outcome, What},
 };
 use harkara_protocol::record::{self, DecodeError};
-use harkara_service_runtime::{Step, telemetry::trace};
+use harkara_service_runtime::{
+    Step,
+    sabotage::{Rule, is_broken},
+    telemetry::trace,
+};
 
 use super::actor::PartitionActor;
 use crate::{
@@ -57,7 +61,9 @@ impl Handler<Batch> for PartitionActor {
             self.context.metrics.step(Step::Consume, waited);
             self.progress.begin(entry.offset);
             match record::decode(&entry.record) {
-                Ok(record) if record.rules > RULES_VERSION => self.stop(&entry, "its rules"),
+                Ok(record) if record.rules > RULES_VERSION && !is_broken(Rule::GuessNewer) => {
+                    self.stop(&entry, "its rules");
+                }
                 Ok(record) => touched.extend(self.take(&entry, record)),
                 Err(DecodeError::Newer { .. }) => self.stop(&entry, "its form"),
                 Err(DecodeError::Malformed(why)) => self.quarantine(&entry, &why),
@@ -81,7 +87,13 @@ impl PartitionActor {
             return None;
         }
         let conversation = record.conversation;
-        let generation = self.context.log.generation();
+        let mut generation = self.context.log.generation();
+        if is_broken(Rule::OneGeneration) {
+            generation = harkara_domain::Generation(1);
+        }
+        if is_broken(Rule::CommitFirst) {
+            self.progress.done(entry.offset);
+        }
         let position = Position { generation, offset: entry.offset };
         self.slot(conversation).push_work(Work { position, at: entry.at, record });
         Some(conversation)
@@ -106,6 +118,9 @@ impl PartitionActor {
             "record put aside: it can't be decoded"
         );
         self.context.metrics.quarantined();
+        if is_broken(Rule::StickAtDamage) {
+            return;
+        }
         self.finish(entry.offset);
     }
 
@@ -128,7 +143,9 @@ impl PartitionActor {
             self.written(conversation, planned, ctx);
             return false;
         }
-        self.slot(conversation).begin();
+        if !is_broken(Rule::WriteAhead) {
+            self.slot(conversation).begin();
+        }
         self.write(conversation, planned, ctx);
         true
     }
@@ -198,7 +215,9 @@ impl PartitionActor {
                 let changed = inbox::memberships(event.tenant, conversation, &event);
                 rows.extend(changed.map(|row| (row, Arc::clone(&event))));
             }
-            patience.tell_inboxes(&log, &rows).await;
+            if !is_broken(Rule::NoInbox) {
+                patience.tell_inboxes(&log, &rows).await;
+            }
             waiting
         };
         ctx.spawn(telling.into_actor(self).map(|told, actor, ctx| {

@@ -6,6 +6,7 @@ use std::{rc::Rc, time::Duration};
 
 use harkara_domain::{ConversationId, Event, Seq};
 use harkara_protocol::json;
+use harkara_service_runtime::sabotage::{Rule, is_broken};
 
 use super::{
     Hub, Key,
@@ -22,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 impl Hub {
     /// Reads what the link lost, and delivers it like live events. One repair per conversation.
     pub(super) fn repair(self: &Rc<Self>, conversation: ConversationId) {
+        if is_broken(Rule::NoRepair) {
+            return;
+        }
         let hub = Rc::clone(self);
         let range = hub.begin_repair(conversation);
         if let Some((after, until)) = range {

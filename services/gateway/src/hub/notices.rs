@@ -10,6 +10,7 @@ use harkara_protocol::{
     },
     json,
 };
+use harkara_service_runtime::sabotage::{Rule, is_broken};
 
 use super::{Hub, Key, News};
 use crate::{peer::Peer, transport::frames::encode_text_frame};
@@ -140,7 +141,9 @@ impl Hub {
                 // Added again since: the later cause holds.
                 return;
             }
-            self.forget(key, conversation);
+            if !is_broken(Rule::KeepLeavers) {
+                self.forget(key, conversation);
+            }
             self.tell_change(&peer, conversation, Change::Removed, None);
         }
     }

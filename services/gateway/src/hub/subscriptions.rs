@@ -5,6 +5,7 @@ use std::rc::Rc;
 use harkara_domain::{ConversationId, Entry, Seq, UserId};
 use harkara_engine::Up;
 use harkara_protocol::client::notifications::Change;
+use harkara_service_runtime::sabotage::{Rule, is_broken};
 
 use super::{Hub, Key, News, feed::grow_gently};
 
@@ -183,7 +184,7 @@ impl Hub {
     /// Users were removed at `seq`: their sessions get nothing more of it (S4), unless they were
     /// added again since. The owner knows already.
     pub(super) fn expel(&self, conversation: ConversationId, users: &[UserId], seq: Seq) {
-        if users.is_empty() {
+        if users.is_empty() || is_broken(Rule::KeepLeavers) {
             return;
         }
         for key in self.keys_before(conversation, seq, |user| users.contains(&user)) {
@@ -193,6 +194,9 @@ impl Hub {
 
     /// The owner says that a user is no member, though sessions here thought so.
     pub(super) fn not_a_member(&self, conversation: ConversationId, user: UserId) {
+        if is_broken(Rule::KeepLeavers) {
+            return;
+        }
         for key in self.keys_of(conversation, |other| other == user) {
             self.forget(key, conversation);
             if let Some(peer) = self.peer(key) {
@@ -249,7 +253,7 @@ impl Hub {
     /// missing (architecture D8), and lists are read again for news that were lost. An outcome
     /// that was lost is found by the client, which repeats what has none.
     pub(super) fn notice_loss(self: &Rc<Self>) {
-        if !self.link.take_lost() {
+        if is_broken(Rule::LossUnnoticed) || !self.link.take_lost() {
             return;
         }
         self.metrics.repaired();
@@ -283,6 +287,7 @@ impl Hub {
         }
     }
 
+    /// In the order of their ids, so that a run can be repeated.
     fn everything(&self) -> Vec<Up> {
         let state = self.state.borrow();
         let user_of = |key: Key| state.sessions.get(key).map(|local| local.peer.user);
@@ -297,7 +302,9 @@ impl Hub {
             let user = user_of(*keys.first()?)?;
             Some(Up::SubscribeInbox { conversation: *inbox, user })
         });
-        feeds.chain(inboxes).collect()
+        let mut all: Vec<Up> = feeds.chain(inboxes).collect();
+        all.sort_unstable_by_key(Up::conversation);
+        all
     }
 
     /// Forgets what nobody waits for any more: feeds without sessions, answers without askers.
@@ -318,16 +325,17 @@ impl Hub {
             !askers.is_empty()
         });
         let waited: Vec<ConversationId> = state.entries.keys().map(|(id, _)| *id).collect();
-        let link = &self.link;
-        let partitions = self.partitions;
+        let mut over = Vec::new();
         state.feeds.retain(|conversation, feed| {
             let keep = !feed.is_empty() || waited.contains(conversation);
             if !keep {
-                let conversation = *conversation;
-                let partition = harkara_domain::Partition::of(conversation, partitions);
-                let _ = link.send(partition, Up::Unsubscribe { conversation, users: Vec::new() });
+                over.push(*conversation);
             }
             keep
         });
+        over.sort_unstable();
+        for conversation in over {
+            let _ = self.up(Up::Unsubscribe { conversation, users: Vec::new() });
+        }
     }
 }

@@ -24,7 +24,10 @@ use harkara_protocol::{
     },
     content, record,
 };
-use harkara_service_runtime::Step;
+use harkara_service_runtime::{
+    Step,
+    sabotage::{Rule, is_broken},
+};
 
 use super::open::{Open, Reply, no_such_conversation, unavailable};
 use crate::hub::notices::{error_word, reject_message};
@@ -103,6 +106,9 @@ fn append_send(
         }
     };
     peer.owe_accepted(conversation, client_id, id.clone(), start);
+    if is_broken(Rule::AcceptEarly) {
+        peer.accepted(id);
+    }
     let (open, id) = (Rc::clone(open), id.clone());
     Some(Box::pin(async move {
         match pending.await {
@@ -135,8 +141,8 @@ async fn may_append(open: &Rc<Open>, conversation: ConversationId) -> Reply<()> 
             let (tenant, user) = (live.peer.tenant, live.peer.user);
             let row = open.gateway.store.membership(tenant, user, conversation).await;
             match row.map_err(|error| super::lists::store_failed(&error))? {
-                Some(_) => Ok(()),
-                None => Err(no_such_conversation()),
+                Some(_) if !is_broken(Rule::TurnLeaversAway) => Ok(()),
+                _ => Err(no_such_conversation()),
             }
         }
         Err(_) => Err(unavailable("the conversation's owner can't be reached")),
@@ -230,6 +236,10 @@ pub async fn create(open: Rc<Open>, params: ConversationCreate) -> Reply<Created
         (Kind::Direct, _) => {
             let message = "params.members: a direct conversation has exactly one other user";
             return Err(RpcError::params(message));
+        }
+        _ if is_broken(Rule::FreshIds) => {
+            let fresh = ClientId::from_bytes(open.gateway.entropy.bytes16());
+            ConversationId::created(tenant, device, fresh)
         }
         _ => ConversationId::created(tenant, device, client_id),
     };

@@ -71,7 +71,7 @@ const ONLY_IN: [(&str, &[&str]); 13] = [
 ];
 
 /// The forms of the wire are JSON in `protocol` alone; the others have JSON of their own.
-const SERDE_JSON: [&str; 6] = [
+const SERDE_JSON: [&str; 7] = [
     "shared/protocol",
     // Settings and log lines.
     "shared/service-runtime",
@@ -79,6 +79,8 @@ const SERDE_JSON: [&str; 6] = [
     "services/gateway",
     // The line that announces the addresses.
     "services/harkara",
+    // Answers to a device's requests, as applications read them.
+    "services/sim",
     // The journal of what a device has not settled yet, and development tokens.
     "shared/client",
     // A decoder of its own, and reports.
@@ -119,6 +121,10 @@ fn may(from: &str, from_layer: i32, to: &str, to_layer: i32) -> bool {
         Some((_, known)) => known.contains(&to),
         // The binary has the terminal client in it, and is alone in naming engines.
         None if from == "services/harkara" => to != "loadtest",
+        // The simulator has engines of its own, and the SDK's state machine as its devices.
+        None if from == "services/sim" => {
+            to == "shared/client" || to_layer < from_layer && to_layer != 3
+        }
         None => {
             let service_on_engine = from.starts_with("services/") && to_layer == 3;
             to_layer < from_layer && !service_on_engine

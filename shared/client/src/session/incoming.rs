@@ -27,7 +27,7 @@ use crate::{
 
 impl Machine {
     /// A text frame.
-    pub(crate) fn frame(&mut self, now: u64, text: &str) {
+    pub fn frame(&mut self, now: u64, text: &str) {
         self.heard(now);
         match json::decode_server_frame(text) {
             Ok(ServerFrame::Reply { id, outcome }) => {

@@ -48,9 +48,10 @@ pub(crate) enum Phase {
     Stopped,
 }
 
-/// The client.
+/// The client, without a socket, timers or a disk of its own: [`crate::Client`] puts these around
+/// it, and so does the simulator.
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub struct Machine {
     pub(crate) tuning: Tuning,
     pub(crate) start: Start,
     pub(crate) phase: Phase,
@@ -79,7 +80,9 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(tuning: Tuning, start: Start, saved: Saved) -> Self {
+    /// Not connected; `saved` is what a journal kept.
+    #[must_use]
+    pub fn new(tuning: Tuning, start: Start, saved: Saved) -> Self {
         let rules = Rules {
             in_flight_max: tuning.sends_in_flight_max.max(1),
             old_ms: tuning.old_ms,
@@ -114,18 +117,27 @@ impl Machine {
     }
 
     /// What to do, in order; the machine forgets it.
-    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+    pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
 
+    /// How many sends have no outcome yet.
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        self.outbox.len()
+    }
+
     /// A send that the journal has.
-    pub(crate) fn send(&mut self, now: u64, draft: Draft) {
+    pub fn send(&mut self, now: u64, draft: Draft) {
         self.outbox.add(now, draft, false);
         self.pump(now);
     }
 
     /// Would [`Self::send`] take it? `Ok(false)`: it has it already.
-    pub(crate) fn may_send(&self, draft: &Draft) -> Result<bool, SendError> {
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_send(&self, draft: &Draft) -> Result<bool, SendError> {
         match self.outbox.get(draft.client_id) {
             Some(known)
                 if known.content == draft.content
@@ -141,12 +153,13 @@ impl Machine {
     }
 
     /// The last sequence of a conversation that was handed out: what a new send stands above.
-    pub(crate) fn floor(&self, conversation: ConversationId) -> Seq {
+    #[must_use]
+    pub fn floor(&self, conversation: ConversationId) -> Seq {
         self.timelines.get(&conversation).and_then(Timeline::last).unwrap_or(0)
     }
 
     /// A caller's request.
-    pub(crate) fn call(&mut self, now: u64, ticket: u64, call: Call) {
+    pub fn call(&mut self, now: u64, ticket: u64, call: Call) {
         let live = matches!(self.phase, Phase::Live { .. });
         if !live && matches!(call, Call::TypingSet(_)) {
             self.reply(ticket, Err(CallError::NotConnected));
@@ -157,7 +170,7 @@ impl Machine {
     }
 
     /// The upgrade succeeded.
-    pub(crate) fn opened(&mut self, now: u64) {
+    pub fn opened(&mut self, now: u64) {
         self.phase = Phase::Starting { since: now };
         (self.heard, self.pinged, self.goaway_ms) = (now, false, None);
         let mut known: Vec<(&ConversationId, &Timeline)> = self.timelines.iter().collect();
@@ -174,7 +187,7 @@ impl Machine {
     }
 
     /// No connection came about.
-    pub(crate) fn failed(&mut self, now: u64, failure: Failure, roll: u64) {
+    pub fn failed(&mut self, now: u64, failure: Failure, roll: u64) {
         let never = self.me.is_none();
         let (why, at_least_ms) = match failure {
             Failure::BadUrl { url, problem } => return self.stop(Stopped::BadUrl { url, problem }),
@@ -205,7 +218,7 @@ impl Machine {
     }
 
     /// The connection ended.
-    pub(crate) fn closed(&mut self, now: u64, ended: Ended, roll: u64) {
+    pub fn closed(&mut self, now: u64, ended: Ended, roll: u64) {
         if matches!(self.phase, Phase::Live { since } if now >= since + GOOD_SESSION_MS) {
             self.backoff.reset();
         }
@@ -296,17 +309,18 @@ impl Machine {
     }
 
     /// Is there a session?
-    pub(crate) fn is_live(&self) -> bool {
+    #[must_use]
+    pub fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live { .. })
     }
 
     /// Something came over the connection.
-    pub(crate) fn heard(&mut self, now: u64) {
+    pub fn heard(&mut self, now: u64) {
         (self.heard, self.pinged) = (now, false);
     }
 
     /// Time has passed.
-    pub(crate) fn tick(&mut self, now: u64) {
+    pub fn tick(&mut self, now: u64) {
         while let Some((deadline, ticket)) = self.calls.first_deadline() {
             if deadline > now {
                 break;
@@ -352,7 +366,8 @@ impl Machine {
     }
 
     /// When [`Self::tick`] is due at the latest.
-    pub(crate) fn wake_at(&self, now: u64) -> u64 {
+    #[must_use]
+    pub fn wake_at(&self, now: u64) -> u64 {
         let mut at = self.calls.first_deadline().map_or(u64::MAX, |(deadline, _)| deadline);
         match self.phase {
             Phase::Waiting { until } => at = at.min(until),

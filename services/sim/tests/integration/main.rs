@@ -1,0 +1,7 @@
+//! The simulator's own tests.
+
+mod conformance;
+mod determinism;
+mod seeds;
+#[cfg(feature = "sabotage")]
+mod variants;
