@@ -118,15 +118,19 @@ fn read_file(path: &Path) -> Result<Layer, SettingsError> {
         )],
     })?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| SettingsError {
-        problems: vec![format!(
-            "the settings file {} is not TOML: {}",
-            path.display(),
-            error.to_string().trim_end()
-        )],
+        problems: vec![not_toml(path, &text, &error)],
     })?;
     let value = Value::serialize(table).map_err(|error| SettingsError::one(&error))?;
     let dict: Dict = value.into_dict().unwrap_or_default();
     Ok(Layer { origin: format!("file {}", path.display()), dict })
+}
+
+/// Where the file stops being TOML, and why. Never the line itself, which may hold a secret.
+fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let (path, why) = (path.display(), error.message());
+    format!("the settings file {path} is not TOML, near line {line}: {why}")
 }
 
 /// One setting.

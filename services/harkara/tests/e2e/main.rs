@@ -18,6 +18,7 @@ mod damage;
 mod documents;
 mod durability;
 mod frames;
+mod hostile;
 mod lifecycle;
 mod members;
 mod moving;

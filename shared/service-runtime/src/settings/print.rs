@@ -10,6 +10,12 @@ const HIDDEN: &str = "<hidden>";
 /// Last parts of keys whose values are secret.
 const SECRET_KEYS: [&str; 3] = ["secret", "password", "token"];
 
+/// A public key as PEM may be shown. Whoever puts a private one or a secret in its place learns that
+/// from an error, which must not show it.
+fn is_public(pem: &str) -> bool {
+    pem.contains("PUBLIC KEY-----") && !pem.contains("PRIVATE KEY-----")
+}
+
 /// The whole tree: plain keys first, then a section for each table.
 pub(super) fn toml(tree: &Value, origin: &dyn Fn(Tag) -> String) -> String {
     let mut leaves = leaves(tree, origin);
@@ -67,8 +73,14 @@ fn is_secret(name: &str) -> bool {
 
 fn plain(name: &str, value: &Value) -> Option<toml::Value> {
     // An empty one is no secret, and must read back as none.
-    let nothing = matches!(value, Value::Empty(..) | Value::Dict(..)) || value.as_str() == Some("");
-    if is_secret(name) && !nothing {
+    let nothing = matches!(value, Value::Empty(..)) || value.as_str() == Some("");
+    let misplaced = match (name, value.as_str()) {
+        ("pem", Some(pem)) => !is_public(pem),
+        // A list of tables; whatever text stands there was meant for one of them.
+        ("keys", Some(_)) => true,
+        _ => false,
+    };
+    if (is_secret(name) || misplaced) && !nothing {
         return Some(toml::Value::String(HIDDEN.to_owned()));
     }
     Some(match value {

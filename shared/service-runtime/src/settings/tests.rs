@@ -150,7 +150,10 @@ fn a_missing_or_broken_file_is_named() {
     let sources = Sources { file: Some(file.clone()), ..Sources::default() };
     assert!(message(&sources).starts_with("cannot read the settings file /"), "{sources:?}");
     fs::write(&file, "listen = [").unwrap();
-    assert!(message(&sources).contains("is not TOML: TOML parse error at line 1"));
+    assert!(message(&sources).contains("is not TOML, near line 1: "));
+    fs::write(&file, "listen = \"a\"\n[depth]\nsecret = \"hunter2\" x\n").unwrap();
+    let told = message(&sources);
+    assert!(told.contains("is not TOML, near line 3: ") && !told.contains("hunter2"), "{told}");
 }
 
 #[test]
