@@ -27,6 +27,7 @@ mod moving_up;
 mod races;
 mod requests;
 mod resume;
+mod rights;
 mod settings;
 mod slow;
 #[expect(dead_code, reason = "some of it is for the tests of a cluster")]
