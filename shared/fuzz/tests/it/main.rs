@@ -1,6 +1,12 @@
 //! The fuzz targets on a stable compiler: every seed, and mutations of seeds. `cargo fuzz` finds
 //! more, since it sees which branches an input takes; this finds what comes back.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail like tests; the lint's exception covers test functions only"
+)]
+
 use std::{env, fs, path::Path};
 
 use harkara_fuzz::{TARGETS, Target, corpus};
