@@ -282,6 +282,7 @@ fn admit(visit: Visit, sessions: &Rc<ThreadGateway>, settings: &Rc<Settings>) {
         device: visit.who.device,
         name: Some(format!("device {}", visit.who.number)),
         expires_at_ms: u64::MAX,
+        signed_by: None,
     };
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let upgrade = Upgrade { peer, bearer: None, encoding: Encoding::Json };
