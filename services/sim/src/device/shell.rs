@@ -40,7 +40,8 @@ impl Shell {
         let saved = device.kept.borrow().saved();
         let mut habits = Habits::new(&device, &around, acts);
         habits.remember(saved.cursors.keys().copied());
-        let start = if device.who.number % 2 == 0 { Start::Beginning } else { Start::Head };
+        let start =
+            if device.who.number.is_multiple_of(2) { Start::Beginning } else { Start::Head };
         let machine = Machine::new(tuning(), start, saved);
         *device.machine.borrow_mut() = Some(machine);
         device.witness.note(Saw::Begun);

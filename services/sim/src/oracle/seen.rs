@@ -146,12 +146,13 @@ impl Check<'_> {
                     self.breach(ACKNOWLEDGED_IS_DURABLE.name, &what);
                 }
             }
-            Saw::Settled(conversation, client_id, seq) => {
-                if self.place(*client_id) != Some((*conversation, *seq)) {
-                    let what = format!("{conversation}: {client_id} does not stand at {seq}");
-                    self.breach(ACKNOWLEDGED_IS_DURABLE.name, &what);
-                }
+            Saw::Settled(conversation, client_id, seq)
+                if self.place(*client_id) != Some((*conversation, *seq)) =>
+            {
+                let what = format!("{conversation}: {client_id} does not stand at {seq}");
+                self.breach(ACKNOWLEDGED_IS_DURABLE.name, &what);
             }
+            Saw::Settled(..) => {}
             Saw::Changed(conversation, client_id, seq) => {
                 let place = self.place(*client_id);
                 let is = place.is_some_and(|(of, at)| Some(of) == *conversation && at == *seq);

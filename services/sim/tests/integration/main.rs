@@ -1,5 +1,7 @@
 //! The simulator's own tests.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod conformance;
 mod determinism;
 mod seeds;

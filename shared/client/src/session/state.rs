@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harkara_domain::{ConversationId, Seq};
 use harkara_protocol::{
-    client::{Call, Id, SeqNo, replies::Limits, requests::SessionStart},
+    client::{Call, Id, RequestId, SeqNo, replies::Limits, requests::SessionStart},
     json,
 };
 
@@ -23,8 +23,7 @@ use crate::{
     update::{Me, Update, Why},
 };
 
-/// Cursors in one `session.start`: 1,000 × 55 bytes stay inside a 64 KiB frame. Conversations
-/// beyond that are read instead.
+/// Cursors in one `session.start`: 1,000 × 55 bytes fit into 64 KiB. Further ones are read instead.
 const CURSORS_MAX: usize = 1_000;
 
 /// A session that lived this long was a good one, milliseconds.
@@ -48,8 +47,7 @@ pub(crate) enum Phase {
     Stopped,
 }
 
-/// The client, without a socket, timers or a disk of its own: [`crate::Client`] puts these around
-/// it, and so does the simulator.
+/// The client without socket, timers and disk, which [`crate::Client`] puts around it.
 #[derive(Debug)]
 pub struct Machine {
     pub(crate) tuning: Tuning,
@@ -90,14 +88,14 @@ impl Machine {
         };
         let mut outbox = Outbox::new(rules);
         saved.sends.into_iter().for_each(|draft| outbox.add(0, draft, true));
-        let timeline = |(id, seq): (ConversationId, Seq)| (id, Timeline::after(seq));
+        let timelines = saved.cursors.into_iter().map(|(id, seq)| (id, Timeline::after(seq)));
         Self {
             tuning,
             start,
             phase: Phase::Waiting { until: 0 },
             me: None,
             limits: None,
-            timelines: saved.cursors.into_iter().map(timeline).collect(),
+            timelines: timelines.collect(),
             outbox,
             calls: Calls::default(),
             requests: Requests::default(),
@@ -384,8 +382,7 @@ impl Machine {
 
     /// A request's frame goes out.
     pub(crate) fn transmit(&mut self, now: u64, purpose: Purpose, call: &Call) {
-        let id = self.requests.open(now, purpose);
-        let id = harkara_protocol::client::RequestId::number(id);
+        let id = RequestId::number(self.requests.open(now, purpose));
         match json::encode_request(&id, call) {
             Ok(frame) => self.effects.push(Effect::Transmit(frame)),
             Err(error) => tracing::error!(%error, "request could not be encoded, dropped"),

@@ -85,6 +85,9 @@ impl Slot {
 /// What readers and committers hold: the slot is given back when none is left.
 struct Hold(Arc<Slot>);
 
+/// Partitions that it was given, with whoever still reads or commits there.
+type Slots = BTreeMap<u16, (Arc<Slot>, Weak<Hold>)>;
+
 /// A process's place in the group.
 pub struct Member {
     proc: Arc<Proc>,
@@ -93,12 +96,12 @@ pub struct Member {
     left: AtomicBool,
     /// Until when the group surely counts it in, milliseconds of virtual time.
     confirmed_ms: AtomicU64,
-    slots: Mutex<BTreeMap<u16, (Arc<Slot>, Weak<Hold>)>>,
+    slots: Mutex<Slots>,
     coming: mpsc::Sender<Box<dyn PartitionReader>>,
 }
 
 impl Member {
-    fn slots(&self) -> MutexGuard<'_, BTreeMap<u16, (Arc<Slot>, Weak<Hold>)>> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
