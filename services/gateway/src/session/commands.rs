@@ -130,7 +130,11 @@ fn append_send(
 async fn may_append(open: &Rc<Open>, conversation: ConversationId) -> Reply<()> {
     let live = open.live()?;
     let hub = &open.gateway.hub;
-    match hub.subscribe(live.key, conversation).await {
+    // An owner that was just lost is back in moments. What is refused meanwhile would come after
+    // what its client sent behind it; what waits keeps its place.
+    let patience: Duration = open.gateway.config.owner_timeout.into();
+    let asked = hub.entry_patiently(live.key, conversation);
+    match tokio::time::timeout(patience, asked).await {
         Ok(Some(entry)) => {
             if !hub.knows(live.key, conversation) {
                 hub.introduce(live.key, &live.peer, conversation, &entry);
