@@ -99,17 +99,19 @@ impl PartitionActor {
         cursor: Cursor,
         waiters: Vec<Waiter>,
     ) {
-        let mut small = true;
+        let (mut small, mut newest) = (true, cursor);
         if let Some(ready) = self.slots.get_mut(&conversation).and_then(|slot| slot.ready_mut()) {
             let known = ready.cursors.entry(user).or_default();
             *known = cursor.max(*known);
+            // A lower one may have been asked for while a higher one was being written.
+            newest = *known;
             small = ready.state.members.len() <= LIVE_NOTICES_MEMBERS_MAX;
         }
         for waiter in waiters {
             self.reply(conversation, waiter.from, waiter.request, Answer::Advanced);
         }
         if small {
-            self.delivery.publish(conversation, What::Read { user, cursor });
+            self.delivery.publish(conversation, What::Read { user, cursor: newest });
         }
     }
 }
