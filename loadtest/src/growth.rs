@@ -18,7 +18,7 @@ use crate::{
 };
 
 mod axis;
-mod fill;
+pub(crate) mod fill;
 
 pub use self::axis::Kind;
 

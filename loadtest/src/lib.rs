@@ -9,7 +9,7 @@
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
 //! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs, capacity
-//! raw, system ─▶ steady ─▶ growth, peer, floor ◀─ bare loops over the engines' libraries
+//! raw, system ─▶ steady ─▶ growth, ready, peer, floor ◀─ bare loops over the engines' libraries
 //! ```
 
 pub mod broadcast;
@@ -30,6 +30,7 @@ pub mod pin;
 pub mod process;
 pub mod ramp;
 pub mod raw;
+pub mod ready;
 pub mod replay;
 pub mod report;
 pub mod rooms;

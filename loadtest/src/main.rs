@@ -15,6 +15,7 @@
 //! - `steady --sessions N --room K --rate R --server-pid PID`: latency and the cost of a delivery
 //!   under a constant rate that is offered whatever the answers
 //! - `growth --server-pid PID`: the same with more sessions, longer histories, more conversations
+//! - `ready --binary FILE --messages N`: how long a server that was killed takes to serve again
 //! - `floor --engine embedded --floor-program PATH --server-pid PID`: latency and throughput beside
 //!   bare loops over the engines' libraries
 //! - `peer --harkara-url ws://host:port --harkara-pid PID`: the same load on harkara and on
@@ -25,8 +26,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use harkara_loadtest::{
-    broadcast, capacity, check, floor, growth, idle, out, peer, process, ramp, replay, report,
-    steady, sync,
+    broadcast, capacity, check, floor, growth, idle, out, peer, process, ramp, ready, replay,
+    report, steady, sync,
 };
 
 /// Plays real chat against a harkara server, checks it and measures it
@@ -59,6 +60,8 @@ enum Mode {
     Steady(steady::Args),
     /// Measure whether a delivery costs the same when there is more of everything
     Growth(growth::Args),
+    /// Measure how long a killed server takes to serve again
+    Ready(ready::Args),
     /// Measure latency and throughput beside the engines alone
     Floor(floor::Args),
     /// Compare with servers from Debian's packages, side by side
@@ -95,6 +98,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Report(args) => report::run(&args),
         Mode::Steady(args) => one()?.block_on(steady::run(args)),
         Mode::Growth(args) => one()?.block_on(growth::run(args)),
+        Mode::Ready(args) => one()?.block_on(ready::run(args)),
         Mode::Floor(args) => one()?.block_on(floor::run(args)),
         Mode::Peer(args) => one()?.block_on(peer::run(args)),
         Mode::FloorServer(args) => one()?.block_on(broadcast::floor::run(args)),

@@ -27,7 +27,7 @@ const ATTEMPTS: u32 = 20;
 ///
 /// # Errors
 /// When sessions can't be opened, end, or messages are not taken in the end.
-pub(super) async fn fill(
+pub(crate) async fn fill(
     system: &mut Harkara,
     shape: Shape,
     messages: usize,

@@ -58,11 +58,12 @@ pub fn write(path: &Path, report: &Report) -> anyhow::Result<()> {
     write(path.to_owned(), &page)
 }
 
-/// Removes the plots of an earlier time, which may have been more.
+/// Removes the plots of an earlier time, which may have been more. Flame graphs are no plots of ours.
 fn forget(folder: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|it| it == "svg") {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".svg") && !name.starts_with("flame-") {
             fs::remove_file(&path).with_context(|| format!("can't remove {}", path.display()))?;
         }
     }

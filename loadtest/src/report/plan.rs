@@ -1,8 +1,9 @@
 //! Which measurements there are, with which arguments, at full size and small.
 //!
 //! In the arguments stand `URL` and `PID` for the server that was started (each as often as it has
-//! gateways or processes, with the flag in front), `BROKERS` and `NODES` for its engines, `LOGS` for
-//! the directory with chat logs, `DIR` for an empty one, and `EXAMPLES` for where cargo puts examples.
+//! gateways or processes, with the flag in front), `BROKERS` and `NODES` for its engines, `BINARY`
+//! for its program, `LOGS` for the directory with chat logs, `DIR` for an empty one, and `EXAMPLES`
+//! for where cargo puts examples.
 
 use crate::pin::Pin;
 
@@ -45,7 +46,7 @@ const BASE: Step = Step {
 pub const PLAN: &[Step] = &[
     Step {
         name: "idle",
-        full: "idle --url URL --server-pid PID --sessions 5000 --rounds 5 --window 31",
+        full: "idle --url URL --server-pid PID --sessions 5000 --settle 40 --rounds 3 --window 31",
         small: "idle --url URL --server-pid PID --sessions 200 --settle 1 --window 3",
         ..BASE
     },
@@ -139,6 +140,13 @@ pub const PLAN: &[Step] = &[
         minutes: 60,
         ..BASE
     },
+    // It starts servers of its own, one after the other on the same data.
+    Step {
+        name: "ready",
+        full: "ready --binary BINARY --messages 1000000 --rounds 5",
+        small: "ready --binary BINARY --messages 2000 --rooms 4 --rounds 2",
+        ..BASE
+    },
     Step {
         name: "replay",
         full: "replay LOGS --url URL --speed flat",
@@ -189,6 +197,8 @@ pub struct Words {
     pub nodes: String,
     /// The directory with chat logs.
     pub logs: String,
+    /// The server's program.
+    pub binary: String,
     /// An empty directory.
     pub dir: String,
     /// Where cargo puts examples, beside the server's program.
@@ -239,6 +249,7 @@ impl Step {
                 "BROKERS" => arguments.push(words.brokers.clone()),
                 "NODES" => arguments.push(words.nodes.clone()),
                 "LOGS" => arguments.push(words.logs.clone()),
+                "BINARY" => arguments.push(words.binary.clone()),
                 "DIR" => arguments.push(words.dir.clone()),
                 word => arguments.push(word.replace("EXAMPLES", &words.examples)),
             }
@@ -256,6 +267,7 @@ impl Step {
             brokers: "127.0.0.1:8120".to_owned(),
             nodes: "127.0.0.1:8140".to_owned(),
             logs: "LOGS".to_owned(),
+            binary: "target/release/harkara".to_owned(),
             dir: "DIR".to_owned(),
             examples: "target/release/examples".to_owned(),
         };

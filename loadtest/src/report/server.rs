@@ -137,7 +137,7 @@ impl Drop for Server {
 }
 
 /// The address in the line by which the server tells it.
-fn listening(line: &str) -> Option<String> {
+pub(crate) fn listening(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("listening clients=")?;
     let (url, _) = rest.split_once("/v1/")?;
     Some(url.to_owned())

@@ -72,6 +72,7 @@ fn measure(step: &Step, args: &Args, binary: &Path) -> anyhow::Result<(Measured,
         brokers: server.brokers.clone(),
         nodes: server.nodes.clone(),
         logs: args.logs.as_ref().map(|it| it.display().to_string()).unwrap_or_default(),
+        binary: binary.display().to_string(),
         dir: dir.display().to_string(),
         examples: examples.display().to_string(),
     };

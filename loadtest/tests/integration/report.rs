@@ -60,6 +60,7 @@ fn every_command_of_the_plan_is_understood() {
         brokers: "127.0.0.1:2".to_owned(),
         nodes: "127.0.0.1:3".to_owned(),
         logs: "logs".to_owned(),
+        binary: "binary".to_owned(),
         dir: "dir".to_owned(),
         examples: "examples".to_owned(),
     };

@@ -142,10 +142,8 @@ impl Gateway {
     }
 
     /// It is a session now, or gone.
-    pub(crate) fn forget_visitor(&self, visitor: &mut Option<usize>) {
-        if let Some(visitor) = visitor.take() {
-            self.visitors.borrow_mut().try_remove(visitor);
-        }
+    pub(crate) fn forget_visitor(&self, visitor: usize) {
+        self.visitors.borrow_mut().try_remove(visitor);
     }
 
     /// Tells every session of this thread to come back later, lets what is in flight be answered,

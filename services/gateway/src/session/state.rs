@@ -46,12 +46,6 @@ impl State {
         Self { phase: Phase::New, in_flight: 0, in_flight_max, rate, tokens, filled_at: now }
     }
 
-    /// The phase.
-    #[must_use]
-    pub const fn phase(&self) -> Phase {
-        self.phase
-    }
-
     /// May this request run? If so it counts as running until [`State::answered`].
     ///
     /// # Errors
