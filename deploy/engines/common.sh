@@ -19,7 +19,7 @@ die() { say "$*"; exit 1; }
 
 # What `up` was asked for; a directory that has settings already keeps those.
 # shellcheck disable=SC2034  # each engine uses some of these
-defaults() { dir='' port=$1 nodes=1 heap=256m secure=no sync=periodic sets=() owner='' wipe=no; }
+defaults() { dir='' port=$1 nodes=1 heap=256m secure=no sync=periodic sets=() owner='' wipe=no only='' advertise=''; }
 
 arguments() {
   while [ $# -gt 0 ]; do
@@ -32,13 +32,15 @@ arguments() {
     [ $# -ge 2 ] || die "$1 is unknown or lacks its value; the first lines of $0 list the arguments"
     case $1 in
       --dir) dir=$2 ;; --port) port=$2 ;; --nodes) nodes=$2 ;; --heap) heap=$2 ;;
-      --sync) sync=$2 ;; --set) sets+=("$2") ;; --owner) owner=$2 ;;
+      --sync) sync=$2 ;; --set) sets+=("$2") ;; --owner) owner=$2 ;; --node) only=$2 ;;
+      --advertise) advertise=$2 ;;
       *) die "unknown argument $1; the first lines of $0 list them" ;;
     esac
     shift 2
   done
   [ -n "$dir" ] || die "--dir DIR is needed: where its data, logs and certificates go"
   case $nodes in 1 | 3) ;; *) die "--nodes is 1 or 3, not $nodes" ;; esac
+  case $only in '' | 1 | 2 | 3) ;; *) die "--node is 1, 2 or 3, not $only" ;; esac
   case $port in '' | *[!0-9]*) die "--port is a number, 0 for any free one, not $port" ;; esac
   mkdir -p "$dir"
   dir=$(cd -- "$dir" && pwd)
@@ -46,6 +48,11 @@ arguments() {
 
 # One `up` or `down` at a time works on a directory; file descriptor 8 is the lock.
 lock_dir() { exec 8>"$dir/.lock"; flock 8; }
+
+# The nodes to start: all, or the one that was named. Who starts one waits for no other one, and lets
+# others be started meanwhile: two of three may need each other.
+chosen() { if [ -n "$only" ]; then echo "$only"; else seq "$nodes"; fi; }
+unlock_dir() { if [ -n "$only" ]; then exec 8>&-; fi; }
 
 keep_settings() {
   declare -p port nodes heap secure sync sets >"$dir/settings.new"

@@ -9,11 +9,13 @@
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
 //! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs, capacity
+//! plan, seed ─▶ chaos ─▶ (processes, proxies, replay's clients) ─▶ check
 //! raw, system ─▶ steady ─▶ growth, ready, peer, floor ◀─ bare loops over the engines' libraries
 //! ```
 
 pub mod broadcast;
 pub mod capacity;
+pub mod chaos;
 pub mod check;
 pub mod effort;
 pub mod figures;

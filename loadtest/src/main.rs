@@ -2,6 +2,8 @@
 //! from outside. It knows only the public protocol. Its modes:
 //!
 //! - `replay DIR --url ws://host:port`: plays chat logs as conversations, then checks
+//! - `chaos --plan everything --seed N`: a cluster of real processes that is broken on purpose under
+//!   load, judged by the same invariants
 //! - `check --log-dir DIR --url ws://host:port`: the invariants, from the clients' logs and a fresh
 //!   read of all history; exit code 1 on a breach
 //! - `broadcast --sessions N --messages M --server-pid PID --floor`: the cost of a delivery in one
@@ -26,8 +28,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use harkara_loadtest::{
-    broadcast, capacity, check, floor, growth, idle, out, peer, process, ramp, ready, replay,
-    report, steady, sync,
+    broadcast, capacity, chaos, check, floor, growth, idle, out, peer, process, ramp, ready,
+    replay, report, steady, sync,
 };
 
 /// Plays real chat against a harkara server, checks it and measures it
@@ -44,6 +46,8 @@ enum Mode {
     Replay(replay::Args),
     /// Check the invariants from a replay's logs and the server's history
     Check(check::Args),
+    /// Break a whole cluster on purpose, under load, and check the invariants
+    Chaos(chaos::Args),
     /// Measure deliveries in one large group, beside a bare socket loop
     Broadcast(broadcast::Args),
     /// Measure memory and processor time of idle sessions
@@ -90,6 +94,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
     match mode {
         Mode::Replay(args) => many()?.block_on(replay::run(args)),
         Mode::Check(args) => many()?.block_on(check::run(args)),
+        Mode::Chaos(args) => many()?.block_on(chaos::run(args)),
         Mode::Broadcast(args) => one()?.block_on(broadcast::run(args)),
         Mode::Idle(args) => one()?.block_on(idle::run(args)),
         Mode::Ramp(args) => one()?.block_on(ramp::run(args)),

@@ -12,7 +12,8 @@ use crate::{
 pub mod plot;
 pub mod scale;
 
-const STYLE: &str = "
+/// How every page of this program looks.
+pub(crate) const STYLE: &str = "
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem;
   margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; width: 100%; }

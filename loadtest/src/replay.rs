@@ -6,9 +6,12 @@
 //! that stay connected all the time. Speakers' sessions come from a [`pool`].
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -17,9 +20,10 @@ use anyhow::{Context as _, bail};
 use crate::{
     check,
     figures::Measured,
+    ids::Id,
     journal::Journal,
     out,
-    wire::{Metrics, Settings},
+    wire::{Client, Metrics, Settings},
 };
 
 pub mod day;
@@ -106,9 +110,40 @@ pub struct Run {
     pub days: Mutex<VecDeque<parse::Day>>,
     /// What went wrong beyond single messages.
     pub troubles: Mutex<Vec<String>>,
+    /// Who listens to which conversation from its start to its end, for those that are played now.
+    /// The first one is the operator.
+    pub live: Mutex<HashMap<Id, Vec<Arc<Client>>>>,
+    /// Conversations end where they are, and no other ones begin.
+    over: AtomicBool,
 }
 
 impl Run {
+    /// Ready to play these.
+    #[must_use]
+    pub fn new(args: Args, settings: Settings, days: Vec<parse::Day>) -> Self {
+        let directory = Arc::new(directory::Directory::new(settings.clone(), args.url.clone()));
+        let pool = pool::Pool::new(settings.clone(), Arc::clone(&directory), args.pool);
+        Self {
+            args,
+            settings,
+            directory,
+            pool: Arc::new(pool),
+            days: Mutex::new(days.into()),
+            troubles: Mutex::default(),
+            live: Mutex::default(),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets every conversation end, before its last line.
+    pub fn end(&self) {
+        self.over.store(true, Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Relaxed)
+    }
+
     /// Remembers that something went wrong.
     pub fn trouble(&self, what: String) {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(what);
@@ -217,17 +252,9 @@ fn start(args: Args, journal: Journal, days: Vec<parse::Day>) -> anyhow::Result<
         sessions: Arc::new(AtomicU32::new(0)),
         patience: Duration::from_secs(args.patience),
         device: "replay".to_owned(),
+        gateways: Vec::new(),
     };
-    let directory = Arc::new(directory::Directory::new(settings.clone(), args.url.clone()));
-    let pool = pool::Pool::new(settings.clone(), Arc::clone(&directory), args.pool);
-    Ok(Run {
-        args,
-        settings,
-        directory,
-        pool: Arc::new(pool),
-        days: Mutex::new(days.into()),
-        troubles: Mutex::new(Vec::new()),
-    })
+    Ok(Run::new(args, settings, days))
 }
 
 /// Reads the logs in the order of their names.

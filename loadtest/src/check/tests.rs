@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod breaches;
+mod every;
 
 /// Operator, reader and a speaker who joins at 3 and leaves at 6.
 pub(super) const OPERATOR: u32 = 0;

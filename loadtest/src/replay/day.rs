@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -60,7 +60,7 @@ struct Play<'a> {
 /// When the conversation can't go on; single refused messages are only counted.
 pub async fn play(run: &Arc<Run>, crew: &Crew, day: Day) -> anyhow::Result<()> {
     let n = create(crew, &day.name).await?;
-    let mut play = Play {
+    let play = Play {
         run,
         crew,
         n,
@@ -71,11 +71,11 @@ pub async fn play(run: &Arc<Run>, crew: &Crew, day: Day) -> anyhow::Result<()> {
         left: 0,
     };
     let pace = Pace::new(run.args.speed, &day);
-    for (i, line) in day.lines.into_iter().enumerate() {
-        pace.wait(i).await;
-        play.step(line.step).await?;
-    }
-    play.end().await
+    let crew = [Arc::clone(&crew.operator)].into_iter().chain(crew.readers.iter().map(Arc::clone));
+    live(run).insert(n, crew.collect());
+    let played = play.all(day, &pace).await;
+    live(run).remove(&n);
+    played
 }
 
 async fn create(crew: &Crew, title: &str) -> anyhow::Result<Id> {
@@ -96,7 +96,22 @@ fn said<T>(answer: Result<T, Refusal>) -> anyhow::Result<T> {
     }
 }
 
+fn live(run: &Run) -> MutexGuard<'_, HashMap<Id, Vec<Arc<Client>>>> {
+    run.live.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Play<'_> {
+    async fn all(mut self, day: Day, pace: &Pace) -> anyhow::Result<()> {
+        for (i, line) in day.lines.into_iter().enumerate() {
+            if self.run.is_over() {
+                break;
+            }
+            pace.wait(i).await;
+            self.step(line.step).await?;
+        }
+        self.end().await
+    }
+
     async fn step(&mut self, step: Step) -> anyhow::Result<()> {
         match step {
             Step::Join(nick) => self.add(&nick).await,
@@ -203,7 +218,7 @@ impl Play<'_> {
         let params = json!({"conversation": self.n, "limit": 1});
         let page = said(self.crew.operator.ask("timeline.read", params).await)?;
         let head = timeline::decode(&page)?.head;
-        let crew = self.crew.readers.iter().map(Arc::as_ref).chain([&self.crew.operator]);
+        let crew = self.crew.readers.iter().chain([&self.crew.operator]);
         for member in crew {
             let reached = member.reached(self.n, head);
             let patience = self.run.settings.patience;

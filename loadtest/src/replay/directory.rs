@@ -46,12 +46,14 @@ impl Directory {
 
     async fn introduce(&self, name: &str) -> anyhow::Result<Identity> {
         let number = self.next.fetch_add(1, Relaxed);
-        let url = self.urls[number as usize % self.urls.len()].clone();
+        let first = number as usize;
         let started = times::now();
         let mut attempt = 0;
-        let account = loop {
-            match token::fetch(&url, name, &self.settings.device).await {
-                Ok(account) => break account,
+        let (account, url) = loop {
+            // If its gateway is away, another one gives tokens, too.
+            let url = &self.urls[(first + attempt as usize) % self.urls.len()];
+            match token::fetch(url, name, &self.settings.device).await {
+                Ok(account) => break (account, url.clone()),
                 Err(error) if started.elapsed() > self.settings.patience => return Err(error),
                 Err(_) => tokio::time::sleep(times::backoff(attempt)).await,
             }

@@ -9,7 +9,7 @@ use crate::wire::{Client, client::Cursors};
 #[derive(Debug)]
 pub struct Crew {
     /// Makes conversations, adds and removes members.
-    pub operator: Client,
+    pub operator: Arc<Client>,
     /// Listen from the start to the end.
     pub readers: Vec<Arc<Client>>,
 }
@@ -23,7 +23,7 @@ pub async fn run(run: Arc<Run>, number: usize) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut crew = Crew {
-        operator: start(&run, format!("log{}{number}", names::RESERVED)).await?,
+        operator: Arc::new(start(&run, format!("log{}{number}", names::RESERVED)).await?),
         readers: Vec::with_capacity(run.args.readers),
     };
     for reader in 0..run.args.readers {
@@ -36,9 +36,9 @@ pub async fn run(run: Arc<Run>, number: usize) -> anyhow::Result<()> {
             run.trouble(format!("{name}: {error:#}"));
         }
     }
-    crew.operator.close().await;
-    for reader in crew.readers.into_iter().filter_map(Arc::into_inner) {
-        reader.close().await;
+    let all = [crew.operator].into_iter().chain(crew.readers);
+    for member in all.filter_map(Arc::into_inner) {
+        member.close().await;
     }
     Ok(())
 }
@@ -49,6 +49,9 @@ async fn start(run: &Run, name: String) -> anyhow::Result<Client> {
 }
 
 fn next(run: &Run, take: bool) -> Option<super::parse::Day> {
+    if run.is_over() {
+        return None;
+    }
     let mut days = run.days.lock().unwrap_or_else(PoisonError::into_inner);
     if take { days.pop_front() } else { days.front().cloned() }
 }

@@ -37,6 +37,9 @@ pub struct Settings {
     pub patience: Duration,
     /// The name of every device.
     pub device: String,
+    /// Where a client goes, one after the other, when it lost its gateway; to the same one again
+    /// if there are none.
+    pub gateways: Vec<String>,
 }
 
 /// Who a client is.

@@ -282,6 +282,7 @@ impl Outbox {
 
     fn failed(&mut self, key: u64, failure: Failure, now: Instant) -> Effect {
         let client_id = self.jobs.get(&key).and_then(|job| job.client_id);
+        self.metrics.failed(&failure.code);
         if failure.retryable {
             let pause = RETRY_AFTER.max(Duration::from_millis(failure.retry_after_ms));
             self.delayed.push((now + pause, key));

@@ -118,6 +118,7 @@ impl Worker {
                         return self.give_up(&why, asks).await;
                     }
                     Counters::add(&self.settings.metrics.count.reconnects);
+                    self.go_elsewhere();
                     tokio::time::sleep(pause.max(times::backoff(attempt))).await;
                     attempt += 1;
                 }
@@ -128,6 +129,15 @@ impl Worker {
                 }
                 End::Dropped => return self.drop_rest().await,
             }
+        }
+    }
+
+    /// The next gateway, as a balancer would choose one.
+    fn go_elsewhere(&mut self) {
+        let gateways = &self.settings.gateways;
+        let here = gateways.iter().position(|url| *url == self.identity.url);
+        if let Some(next) = here.and_then(|at| gateways.get((at + 1) % gateways.len())) {
+            self.identity.url.clone_from(next);
         }
     }
 

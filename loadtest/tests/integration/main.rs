@@ -1,7 +1,9 @@
-//! The load test against servers that we know: an honest fake that drops connections, a dishonest
-//! one, the socket loop, the report of it all, the documents that show it, and the servers it
-//! compares with.
+//! The load test against servers that we know: the real one, broken on purpose, an honest fake that
+//! drops connections, a dishonest one, the socket loop, the report of it all, the documents that
+//! show it, and the servers it compares with.
 
+#[cfg(test)]
+mod chaos;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]

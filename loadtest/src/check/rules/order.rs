@@ -30,8 +30,15 @@ pub(super) fn walk(seen: &Seen<'_>) -> (Verdict, Verdict) {
     let mut order = Verdict::new("I3", says, "deliveries and events");
     let says = "nothing that nobody asked for, nothing of other conversations";
     let mut strays = Verdict::new("I7", says, "deliveries and events");
+    let spans: HashMap<Id, _> =
+        seen.histories.iter().map(|(n, history)| (*n, history.spans())).collect();
     for (s, session) in &seen.logs.sessions {
         let mut next = beginning(session);
+        let user = seen.logs.clients.get(&session.c).map(|client| client.user);
+        let has_joined = |n: Id, at: u64| {
+            let theirs = user.and_then(|user| spans.get(&n)?.get(&user));
+            theirs.is_some_and(|spans| spans.iter().any(|(from, _)| *from == at))
+        };
         let who = format!("{}, session {s}", seen.name(session.c));
         for item in &session.items {
             match item {
@@ -49,7 +56,7 @@ pub(super) fn walk(seen: &Seen<'_>) -> (Verdict, Verdict) {
                         next.insert(*n, Next::Seq(q + 1));
                     }
                 }
-                Item::Change { change, entry } => changed(&mut next, change, entry),
+                Item::Change { change, entry } => changed(&mut next, change, entry, has_joined),
                 Item::Read { .. } => {}
             }
         }
@@ -83,16 +90,31 @@ fn beginning(session: &Session) -> HashMap<Id, Next> {
     next
 }
 
-fn changed(next: &mut HashMap<Id, Next>, change: &str, entry: &Entry) {
-    // Who left and was added again may hear of the second before the list's news of the first:
-    // then a new membership begins at or behind what would have come next.
-    let goes_on = |known: &Next| matches!(known, Next::Seq(seq) if entry.from.unwrap_or(0) < *seq);
-    match change {
-        "removed" => drop(next.insert(entry.n, Next::Gone)),
-        "added" if !next.get(&entry.n).is_some_and(goes_on) => {
-            next.insert(entry.n, entry.head.map_or(Next::Any, |head| Next::Seq(head + 1)));
-        }
-        _ => {}
+fn changed(
+    next: &mut HashMap<Id, Next>,
+    change: &str,
+    entry: &Entry,
+    has_joined: impl Fn(Id, u64) -> bool,
+) {
+    let known = next.get(&entry.n).copied();
+    let from = entry.from.unwrap_or(0);
+    let comes = |seq: Next| {
+        // Who left and was added again may hear of the second before the list's news of the first:
+        // then a new membership begins at or behind what would have come next.
+        let goes_on = matches!(known, Some(Next::Seq(next)) if from < next);
+        (!goes_on).then_some(seq)
+    };
+    let seq = match change {
+        "removed" => Some(Next::Gone),
+        "added" => comes(entry.head.map_or(Next::Any, |head| Next::Seq(head + 1))),
+        // A session that began while the conversation's owner was away hears of a membership that
+        // it has not known with the first news. History must know of it, too.
+        _ => comes(Next::Seq(from)).filter(|_| {
+            matches!(known, Some(Next::Seq(next)) if next < from) && has_joined(entry.n, from)
+        }),
+    };
+    if let Some(seq) = seq {
+        next.insert(entry.n, seq);
     }
 }
 
@@ -175,8 +197,24 @@ mod tests {
         let n = Id(uuid::Uuid::from_u128(7));
         let mut next = HashMap::from([(n, Next::Seq(488))]);
         let entry = Entry { n, from: Some(from), head: Some(head), read: None, behind: false };
-        changed(&mut next, "added", &entry);
+        changed(&mut next, "added", &entry, |_, _| false);
         next[&n]
+    }
+
+    /// What comes next after "changed" for such a session, if history knows of a joining at 500.
+    fn after_changed(from: u64) -> Next {
+        let n = Id(uuid::Uuid::from_u128(7));
+        let mut next = HashMap::from([(n, Next::Seq(488))]);
+        let entry = Entry { n, from: Some(from), head: Some(510), read: None, behind: false };
+        changed(&mut next, "changed", &entry, |_, at| at == 500);
+        next[&n]
+    }
+
+    #[test]
+    fn a_membership_that_a_session_first_hears_of_by_a_change_is_believed_if_history_has_it() {
+        assert_eq!(after_changed(500), Next::Seq(500), "added there while the owner was away");
+        assert_eq!(after_changed(501), Next::Seq(488), "nobody was added there");
+        assert_eq!(after_changed(3), Next::Seq(488), "the membership that it knows");
     }
 
     #[test]

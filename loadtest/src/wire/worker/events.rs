@@ -21,7 +21,7 @@ impl Worker {
             }
             Incoming::Reply { id, result } => self.reply(id, result).await,
             Incoming::Event { conversation, device, client_id, received } => {
-                Counters::add(&self.settings.metrics.count.deliveries);
+                self.settings.metrics.delivered(c, times::now());
                 let seq = received.seq;
                 journal.event(c, s, conversation, received).await;
                 self.outcome_if_mine(device, client_id, seq).await;
