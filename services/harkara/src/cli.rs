@@ -1,7 +1,7 @@
 //! The command line: `harkara` (or `harkara standalone`) serves alone, `harkara gateway`, `fanout`
 //! and `migrate` are the roles of a cluster, `harkara config print` shows the settings,
-//! `harkara chat` is the terminal client, `harkara export`, `import` and `verify` move and check
-//! data. Flags become the last layer of the settings.
+//! `harkara chat` is the terminal client, `harkara export`, `import`, `rebuild` and `verify` move,
+//! mend and check data. Flags become the last layer of the settings.
 
 use std::path::PathBuf;
 
@@ -43,8 +43,10 @@ enum Command {
     Export(ExportArgs),
     /// Write an archive into a data directory; goes on where it was.
     Import(ImportArgs),
+    /// Bring a store that fell behind, or was restored from a backup, forward by its log.
+    Rebuild(CheckArgs),
     /// Recompute everything: sequences, chains, lists, and that store and log agree.
-    Verify(VerifyArgs),
+    Verify(CheckArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -86,8 +88,10 @@ pub enum Action {
     Export(ExportArgs),
     /// Read an archive.
     Import(ImportArgs),
+    /// Bring a store forward.
+    Rebuild(CheckArgs),
     /// Recompute everything.
-    Verify(VerifyArgs),
+    Verify(CheckArgs),
 }
 
 /// Flags of a server. Each sets the key of the settings that its help names.
@@ -175,9 +179,9 @@ pub struct ImportArgs {
     pub data: DataArgs,
 }
 
-/// Flags of `harkara verify`.
+/// Flags of `harkara rebuild` and `harkara verify`.
 #[derive(Debug, Clone, Args)]
-pub struct VerifyArgs {
+pub struct CheckArgs {
     /// Print one object of JSON instead of sentences.
     #[arg(long)]
     pub json: bool,
@@ -234,6 +238,7 @@ impl Cli {
             Some(Command::Chat(chat)) => Action::Chat(chat),
             Some(Command::Export(export)) => Action::Export(export),
             Some(Command::Import(import)) => Action::Import(import),
+            Some(Command::Rebuild(rebuild)) => Action::Rebuild(rebuild),
             Some(Command::Verify(verify)) => Action::Verify(verify),
         }
     }
@@ -351,6 +356,11 @@ mod tests {
         assert_eq!(import.data.config.as_deref(), Some("f".as_ref()));
         let Ok(Action::Verify(verify)) = parse("harkara verify --json") else { panic!() };
         assert!(verify.json && verify.data.data.is_none());
+        let Ok(Action::Rebuild(rebuild)) = parse("harkara rebuild --cluster --config f") else {
+            panic!()
+        };
+        assert!(rebuild.cluster && !rebuild.json);
+        assert!(parse("harkara rebuild --cluster").is_err());
         assert!(parse("harkara export --data d").is_err());
         assert!(parse("harkara import --data d").is_err());
     }

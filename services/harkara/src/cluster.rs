@@ -21,7 +21,7 @@ use harkara_service_runtime::lifecycle::{Exit, fatal};
 use self::settings::Settings;
 use crate::{
     allow_connections,
-    cli::{ImportArgs, MigrateArgs, PrintArgs, Role, ServerArgs, VerifyArgs},
+    cli::{CheckArgs, ImportArgs, MigrateArgs, PrintArgs, Role, ServerArgs},
     moved, print, serve,
 };
 
@@ -66,8 +66,18 @@ pub fn import(args: ImportArgs) -> ExitCode {
     }
 }
 
+/// `harkara rebuild --cluster`.
+pub fn rebuild(args: CheckArgs) -> ExitCode {
+    match Settings::load(&args.data.clone().sources(), Role::Migrate) {
+        Ok(loaded) => {
+            moved(&loaded.value.telemetry, async || moving::rebuild(&loaded.value, &args).await)
+        }
+        Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
 /// `harkara verify --cluster`.
-pub fn verify(args: VerifyArgs) -> ExitCode {
+pub fn verify(args: CheckArgs) -> ExitCode {
     match Settings::load(&args.data.clone().sources(), Role::Migrate) {
         Ok(loaded) => {
             moved(&loaded.value.telemetry, async || moving::verify(&loaded.value, &args).await)

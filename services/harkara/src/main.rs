@@ -58,11 +58,15 @@ fn main() -> ExitCode {
                 .map(|()| true)
         }),
         Action::Import(args) if args.cluster => cluster::import(args),
+        Action::Rebuild(args) if args.cluster => cluster::rebuild(args),
         Action::Verify(args) if args.cluster => cluster::verify(args),
         Action::Import(args) => moving(args.data, async move |settings| {
             let (data, partitions) = (&settings.data.dir, settings.log.partitions);
             let imported = moving::local::import(&args.from, data, partitions, args.progress).await;
             imported.map(|()| true)
+        }),
+        Action::Rebuild(args) => moving(args.data, async move |settings| {
+            moving::local::rebuild(&settings.data.dir, &settings.fanout, args.json).await
         }),
         Action::Verify(args) => moving(args.data, async move |settings| {
             moving::local::verify(&settings.data.dir, args.json).await

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use harkara_service_runtime::lifecycle::{Exit, fatal};
 
-use crate::cli::{ImportArgs, MigrateArgs, PrintArgs, ServerArgs, VerifyArgs};
+use crate::cli::{CheckArgs, ImportArgs, MigrateArgs, PrintArgs, ServerArgs};
 
 fn without() -> ExitCode {
     let message = "this build has the embedded engines only; build with `cargo build --release \
@@ -32,8 +32,13 @@ pub fn import(_: ImportArgs) -> ExitCode {
     without()
 }
 
+/// `harkara rebuild --cluster`.
+pub fn rebuild(_: CheckArgs) -> ExitCode {
+    without()
+}
+
 /// `harkara verify --cluster`.
-pub fn verify(_: VerifyArgs) -> ExitCode {
+pub fn verify(_: CheckArgs) -> ExitCode {
     without()
 }
 

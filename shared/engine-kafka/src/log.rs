@@ -94,6 +94,14 @@ impl KafkaLog {
         self.shared.stats.counts()
     }
 
+    /// How many members the workers' group has now, one that was killed counted for its session.
+    ///
+    /// # Errors
+    /// Brokers are away.
+    pub async fn workers(&self) -> Result<usize, LogError> {
+        self.ask(|probe, shared| probe.members(&client::group(&shared.config))).await
+    }
+
     /// Waits until every append is answered, leaves the workers' group, and ends all threads.
     /// Later appends are refused. May be called again.
     pub async fn close(&self) {
@@ -202,7 +210,7 @@ impl LogScan for KafkaLog {
             // The marker at offset 0 is no record.
             let first = first.max(1).min(end.max(1));
             let committed = committed.get(at).copied().flatten().unwrap_or(first);
-            Ok(Bounds { first, end: end.max(first), committed })
+            Ok(Bounds { start: 1, first, end: end.max(first), committed })
         })
         .await
     }

@@ -176,6 +176,16 @@ impl Probe {
         }
     }
 
+    /// How many consumers a group has.
+    pub(crate) fn members(&self, group: &str) -> Result<usize, LogError> {
+        let doing = "looking for the group's members";
+        self.settled(doing, || {
+            let groups = self.consumer.fetch_group_list(Some(group), TIMEOUT)?;
+            let found = groups.groups().iter().find(|found| found.name() == group);
+            Ok(found.map_or(0, |found| found.members().len()))
+        })
+    }
+
     /// What the group committed in partitions `0..count`.
     pub(crate) fn committed(&self, topic: &str, count: u16) -> Result<Vec<Option<u64>>, LogError> {
         let found = self.consumer.committed_offsets(list(topic, count), TIMEOUT);

@@ -3,7 +3,8 @@
 //! and what is killed is a gateway and a worker while the others go on.
 //!
 //! Of clusters only are `workers` (that freeze and leave), `engines` (that are away), `mistakes` (what
-//! does not belong together) and `costs` (what a message is made of).
+//! does not belong together), `rebuilds` (of a lost store from the log) and `costs` (what a message is
+//! made of).
 //!
 //! Not here, since they are about one process: `damage`, `moving` (its data directory), `lifecycle`
 //! (exit codes, locks, ports), `settings`, `telemetry`, `tls`, `documents`, `frames` and `upgrade`
@@ -32,6 +33,7 @@ mod members;
 mod mistakes;
 #[path = "../e2e/races.rs"]
 mod races;
+mod rebuilds;
 #[path = "../e2e/requests.rs"]
 mod requests;
 #[path = "../e2e/resume.rs"]
