@@ -9,7 +9,7 @@
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
 //! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
 //! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs, capacity
-//! raw, system ─▶ steady ─▶ growth, ready, peer, floor ◀─ bare loops over the engines' libraries
+//! raw, system ─▶ steady ─▶ overload, growth, ready, peer, floor ◀─ bare loops over the engines' libraries
 //! ```
 
 pub mod broadcast;
@@ -24,6 +24,7 @@ pub mod idle;
 pub mod ids;
 pub mod journal;
 pub mod out;
+pub mod overload;
 pub mod page;
 pub mod peer;
 pub mod pin;
