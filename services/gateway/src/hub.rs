@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::sessions::Key;
 use self::{feed::Feed, sessions::Sessions};
-use crate::{Config, metrics::Metrics, peer::Peer, sends::Load};
+use crate::{Config, load::Load, metrics::Metrics, peer::Peer};
 
 /// Catch-ups that read the store at one time, per thread: 64 × a page of ~25 KB = 1.6 MB.
 const CATCH_UPS_MAX: usize = 64;
@@ -107,7 +107,7 @@ impl Hub {
     pub fn new(parts: Parts) -> Self {
         let (endpoint, link) = parts.endpoint;
         Self {
-            load: Rc::new(Load::new(&parts.config)),
+            load: Rc::new(Load::new(&parts.config, Rc::clone(&parts.metrics))),
             config: parts.config,
             store: parts.store,
             clock: parts.clock,
@@ -161,12 +161,13 @@ impl Hub {
         self.state.borrow_mut().sessions.insert(peer)
     }
 
-    /// Outcomes that a link lost are not waited for.
+    /// Outcomes that a link lost are not waited for, and what is over is over although nobody sends.
     fn expire_sends(&self) {
+        let now = self.clock.elapsed_ns();
+        self.load.look(now);
         if self.load.is_idle() {
             return;
         }
-        let now = self.clock.elapsed_ns();
         for (_, local) in self.state.borrow().sessions.iter() {
             local.peer.expire(now);
         }

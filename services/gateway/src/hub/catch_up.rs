@@ -128,7 +128,7 @@ impl Hub {
                 continue;
             }
             if peer.device == event.device {
-                peer.accepted_first(conversation, event.client_id);
+                peer.accepted_first(conversation, event.client_id, self.clock.elapsed_ns());
             }
             peer.outlet.send(encode_text_frame(&json::encode_event(conversation, event)));
             self.metrics.delivered(1);

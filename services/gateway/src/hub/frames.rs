@@ -79,7 +79,7 @@ impl Hub {
                 let Some(local) = state.sessions.get(key) else { continue };
                 let peer = &local.peer;
                 if peer.device == event.device {
-                    peer.accepted_first(conversation, event.client_id);
+                    peer.accepted_first(conversation, event.client_id, self.clock.elapsed_ns());
                 }
                 peer.outlet.send(frame.clone());
                 delivered += 1;
