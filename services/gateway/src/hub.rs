@@ -3,7 +3,7 @@
 //!
 //! Everything here runs on one thread and is reached through an `Rc`; no call blocks or is
 //! re-entered by a socket. Files: [`feed`] is the pure order of one conversation's events,
-//! `frames` takes what owners say, `entries`, `subscriptions` and `asks` speak to owners, `catch_up` reads
+//! `frames` takes what owners say, `entries`, `inboxes`, `subscriptions` and `asks` speak to owners, `catch_up` reads
 //! the store for those who missed something (architecture D8).
 
 mod asks;
@@ -11,6 +11,7 @@ mod catch_up;
 pub(crate) mod entries;
 pub mod feed;
 mod frames;
+mod inboxes;
 pub(crate) mod notices;
 mod sessions;
 pub(crate) mod subscriptions;
@@ -19,7 +20,7 @@ mod tests;
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
-use harkara_domain::{ClientId, ConversationId, DeviceId, Entry, Epoch, Partition, Seq, UserId};
+use harkara_domain::{ClientId, ConversationId, DeviceId, Epoch, Partition, Seq, UserId};
 use harkara_engine::{
     Down, EndpointId, GatewayLink, Store, Up,
     link::{Answer, Outcome, Unreachable},
@@ -28,7 +29,7 @@ use harkara_service_runtime::clock::SharedClock;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::sessions::Key;
-use self::{feed::Feed, sessions::Sessions};
+use self::{entries::Word, feed::Feed, inboxes::Unheard, sessions::Sessions};
 use crate::{Config, load::Load, metrics::Metrics, peer::Peer};
 
 /// Catch-ups that read the store at one time, per thread: 64 × a page of ~25 KB = 1.6 MB.
@@ -67,13 +68,17 @@ struct State {
     inboxes: HashMap<ConversationId, Vec<Key>>,
     epochs: HashMap<Partition, Epoch>,
     answers: HashMap<u64, oneshot::Sender<Answer>>,
-    entries: HashMap<(ConversationId, UserId), Vec<oneshot::Sender<Option<Entry>>>>,
+    entries: HashMap<(ConversationId, UserId), Vec<oneshot::Sender<Word>>>,
     outcomes: HashMap<(ConversationId, DeviceId, ClientId), Vec<oneshot::Sender<Outcome>>>,
     /// Users whose entry changed and whose sessions are told with the owner's answer.
     refreshing: HashMap<ConversationId, Vec<UserId>>,
     /// Ends of subscription that an owner was told of in the last sweeps: a session of the same
     /// user that asked before and follows after must ask again.
     ended: HashMap<(ConversationId, UserId), u8>,
+    /// Inboxes whose owners have not confirmed that this thread listens.
+    unheard: HashMap<ConversationId, Unheard>,
+    /// Sessions whose lists are being read again, and whether once more after that.
+    rereading: HashMap<Key, bool>,
     requests: u64,
 }
 

@@ -135,7 +135,7 @@ impl Hub {
             self.advance(key, conversation, event.seq);
             if event.leavers().contains(&peer.user) {
                 // Removed before it joined here: this is the last thing it may see (S4).
-                self.forget(key, conversation);
+                self.removed(key, conversation, event.seq);
                 return false;
             }
         }

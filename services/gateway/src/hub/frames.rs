@@ -12,6 +12,7 @@ use harkara_service_runtime::{
 
 use super::{
     Hub, Key,
+    entries::Word,
     feed::{Feed, Offer},
 };
 use crate::transport::frames::encode_text_frame;
@@ -123,6 +124,9 @@ impl Hub {
         head: Seq,
         entries: &[(UserId, Option<Entry>)],
     ) {
+        if self.inbox_confirmed(conversation) {
+            return;
+        }
         let mut asked = Vec::new();
         let missing = {
             let mut state = self.state.borrow_mut();
@@ -149,7 +153,7 @@ impl Hub {
         }
         for (waiter, entry) in asked {
             // A session that ended meanwhile no longer waits; the sweep tells the owner.
-            let _ = waiter.send(entry);
+            let _ = waiter.send(Word { head, entry });
         }
     }
 }

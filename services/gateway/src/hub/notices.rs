@@ -165,11 +165,12 @@ impl Hub {
         if self.knows(key, conversation) {
             return;
         }
-        let Some(mut entry) = self.entry_patiently(key, conversation).await else { return };
+        let Some(mut entry) = self.entry_since(key, conversation, cause).await else { return };
         let Some(peer) = self.peer(key) else { return };
         if self.knows(key, conversation) {
             return;
         }
+        let cause = cause.max(entry.from);
         let since = entry.head.saturating_sub(cause);
         let few = usize::try_from(since).is_ok_and(|n| n <= self.config.catch_up_events_max);
         if few && entry.read <= cause && entry.from <= cause {
