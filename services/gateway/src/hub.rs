@@ -3,7 +3,7 @@
 //!
 //! Everything here runs on one thread and is reached through an `Rc`; no call blocks or is
 //! re-entered by a socket. Files: [`feed`] is the pure order of one conversation's events,
-//! `frames` takes what owners say, `entries`, `subscriptions` and `asks` speak to owners, `catch_up` reads
+//! `frames` takes what owners say, `guard` holds panics off, `entries`, `subscriptions` and `asks` speak to owners, `catch_up` reads
 //! the store for those who missed something (architecture D8).
 
 mod asks;
@@ -11,6 +11,7 @@ mod catch_up;
 pub(crate) mod entries;
 pub mod feed;
 mod frames;
+mod guard;
 pub(crate) mod notices;
 mod sessions;
 pub(crate) mod subscriptions;
@@ -129,20 +130,20 @@ impl Hub {
             // Always looked at in this order, so that a run can be repeated; the first one is rare.
             tokio::select! {
                 biased;
-                _ = sweep.tick() => {
+                _ = sweep.tick() => self.guarded(None, || {
                     self.notice_loss();
                     self.say_again();
                     self.sweep();
                     self.expire_sends();
-                }
+                }),
                 frame = frames.recv() => {
                     let Some(frame) = frame else { return };
-                    self.take(&frame);
+                    self.guarded(Some(frame.conversation), || self.take(&frame));
                     for _ in 1..FRAMES_PER_TURN {
                         let Ok(frame) = frames.try_recv() else { break };
-                        self.take(&frame);
+                        self.guarded(Some(frame.conversation), || self.take(&frame));
                     }
-                    self.notice_loss();
+                    self.guarded(None, || self.notice_loss());
                     tokio::task::yield_now().await;
                 }
             }
