@@ -3,14 +3,16 @@
 //!
 //! Everything here runs on one thread and is reached through an `Rc`; no call blocks or is
 //! re-entered by a socket. Files: [`feed`] is the pure order of one conversation's events,
-//! `frames` takes what owners say, `entries`, `inboxes`, `subscriptions` and `asks` speak to owners, `catch_up` reads
-//! the store for those who missed something (architecture D8).
+//! `frames` takes what owners say, `guard` holds panics off, `entries`, `inboxes`, `subscriptions`
+//! and `asks` speak to owners, `catch_up` reads the store for those who missed something
+//! (architecture D8).
 
 mod asks;
 mod catch_up;
 pub(crate) mod entries;
 pub mod feed;
 mod frames;
+mod guard;
 mod inboxes;
 pub(crate) mod notices;
 mod sessions;
@@ -134,20 +136,20 @@ impl Hub {
             // Always looked at in this order, so that a run can be repeated; the first one is rare.
             tokio::select! {
                 biased;
-                _ = sweep.tick() => {
+                _ = sweep.tick() => self.guarded(None, || {
                     self.notice_loss();
                     self.say_again();
                     self.sweep();
                     self.expire_sends();
-                }
+                }),
                 frame = frames.recv() => {
                     let Some(frame) = frame else { return };
-                    self.take(&frame);
+                    self.guarded(Some(frame.conversation), || self.take(&frame));
                     for _ in 1..FRAMES_PER_TURN {
                         let Ok(frame) = frames.try_recv() else { break };
-                        self.take(&frame);
+                        self.guarded(Some(frame.conversation), || self.take(&frame));
                     }
-                    self.notice_loss();
+                    self.guarded(None, || self.notice_loss());
                     tokio::task::yield_now().await;
                 }
             }

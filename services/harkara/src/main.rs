@@ -99,6 +99,7 @@ fn serve(
         Err(error) => return fatal(Exit::Settings, &error),
     };
     process::register_metrics();
+    process::report_panics();
     let ended = actix::System::new().block_on(role(&telemetry));
     telemetry.shutdown();
     match ended {

@@ -6,7 +6,7 @@ use harkara_domain::{
     Rejection, Role, Seq, State, UserId, chain, limits,
 };
 
-use harkara_service_runtime::sabotage::{Rule, is_broken};
+use harkara_service_runtime::sabotage::{Rule, is_broken, tread};
 
 use super::{members, window::Window};
 
@@ -114,6 +114,7 @@ fn body(state: &State, record: &Record) -> Result<Option<Body>, RejectCode> {
     let sender = state.members.get(&record.sender).ok_or(RejectCode::NotAMember)?;
     match &record.command {
         Command::Send { content, reply_to, salt } => {
+            tread(content.as_bytes());
             may_send(state, sender, content.as_bytes().len(), *reply_to)?;
             let (content, reply_to, salt) = (content.clone(), *reply_to, *salt);
             Ok(Body::Message { content, reply_to, salt })

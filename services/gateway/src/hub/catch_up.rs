@@ -29,7 +29,8 @@ impl Hub {
         let hub = Rc::clone(self);
         let range = hub.begin_repair(conversation);
         if let Some((after, until)) = range {
-            actix_rt::spawn(hub.run_repair(conversation, after, until));
+            let repairing = Rc::clone(&hub).run_repair(conversation, after, until);
+            actix_rt::spawn(hub.guarded_task(conversation, repairing));
         }
     }
 
@@ -77,7 +78,8 @@ impl Hub {
             })
         };
         if begins {
-            actix_rt::spawn(Rc::clone(self).run_catch_up(key, conversation));
+            let catching_up = Rc::clone(self).run_catch_up(key, conversation);
+            actix_rt::spawn(Rc::clone(self).guarded_task(conversation, catching_up));
         }
     }
 
