@@ -20,7 +20,12 @@ pub(crate) mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+};
 
 use harkara_domain::{ClientId, ConversationId, DeviceId, Epoch, Partition, Seq, UserId};
 use harkara_engine::{
@@ -59,8 +64,18 @@ pub struct Hub {
     state: RefCell<State>,
     catch_ups: Semaphore,
     /// What has to be said to owners again: it found no room, or frames were lost.
-    unsaid: RefCell<Vec<Up>>,
+    unsaid: RefCell<VecDeque<Up>>,
+    said: Said,
     subscribing: Semaphore,
+}
+
+/// The pace at which things are said again.
+#[derive(Default)]
+struct Said {
+    /// What was said again and has no answer, as far as is known.
+    unanswered: Cell<usize>,
+    /// When a loss was noticed last.
+    noticed: Cell<u64>,
 }
 
 #[derive(Default)]
@@ -125,6 +140,7 @@ impl Hub {
             state: RefCell::default(),
             catch_ups: Semaphore::new(CATCH_UPS_MAX),
             unsaid: RefCell::default(),
+            said: Said::default(),
             subscribing: Semaphore::new(SUBSCRIBING_MAX),
         }
     }
@@ -137,6 +153,8 @@ impl Hub {
             tokio::select! {
                 biased;
                 _ = sweep.tick() => self.guarded(None, || {
+                    // An answer that is not there after a second was lost.
+                    self.said.unanswered.set(0);
                     self.notice_loss();
                     self.say_again();
                     self.sweep();
@@ -149,7 +167,10 @@ impl Hub {
                         let Ok(frame) = frames.try_recv() else { break };
                         self.guarded(Some(frame.conversation), || self.take(&frame));
                     }
-                    self.guarded(None, || self.notice_loss());
+                    self.guarded(None, || {
+                        self.notice_loss();
+                        self.say_again();
+                    });
                     tokio::task::yield_now().await;
                 }
             }
@@ -203,7 +224,7 @@ impl Hub {
     /// The same, said again with the next sweep where it finds no room.
     fn up_surely(&self, up: Up) {
         if self.up(up.clone()).is_err() {
-            self.unsaid.borrow_mut().push(up);
+            self.unsaid.borrow_mut().push_back(up);
         }
     }
 }

@@ -124,6 +124,8 @@ impl Hub {
         head: Seq,
         entries: &[(UserId, Option<Entry>)],
     ) {
+        let unanswered = &self.said.unanswered;
+        unanswered.set(unanswered.get().saturating_sub(1));
         if self.inbox_confirmed(conversation) {
             return;
         }

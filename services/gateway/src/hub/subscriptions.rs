@@ -13,6 +13,15 @@ use super::{Hub, Key, feed::grow_gently};
 /// between the owner's answer and following, which the owner's timeout bounds.
 const ENDED_SWEEPS: u8 = 30;
 
+/// Subscriptions said again that have no answer, at one time: an eighth of the link's queue. All at
+/// once, those of a thread with 100,000 conversations would overflow it with their answers, which
+/// is a loss again, and so on for ever.
+const SAID_AGAIN_MAX: usize = 1_000;
+
+/// Between two times that everything is subscribed again: a list of everything takes 10 ms for
+/// 100,000 conversations, and a queue that overflows does so for longer than a moment.
+const LOSS_PAUSE_NS: u64 = 100_000_000;
+
 impl Hub {
     /// The session takes up this conversation where the client is, as soon as its owner speaks.
     /// Until then no news make it look like one that just appeared.
@@ -32,12 +41,14 @@ impl Hub {
 
     /// Does the session follow the conversation, or will it without being told of it?
     pub(crate) fn knows(&self, key: Key, conversation: ConversationId) -> bool {
-        let resolving = {
-            let state = self.state.borrow();
-            let local = state.sessions.get(key);
-            local.is_some_and(|local| local.resolving.contains(&conversation))
-        };
-        resolving || self.is_subscribed(key, conversation)
+        self.is_resolving(key, conversation) || self.is_subscribed(key, conversation)
+    }
+
+    /// Does the session wait for the owner to speak?
+    pub(crate) fn is_resolving(&self, key: Key, conversation: ConversationId) -> bool {
+        let state = self.state.borrow();
+        let local = state.sessions.get(key);
+        local.is_some_and(|local| local.resolving.contains(&conversation))
     }
 
     /// From now on the session gets every event after `at`: first what is missing, then live.
@@ -251,19 +262,30 @@ impl Hub {
     /// missing (architecture D8), and lists are read again once their owners listen. An outcome
     /// that was lost is found by the client, which repeats what has none.
     pub(super) fn notice_loss(self: &Rc<Self>) {
-        if is_broken(Rule::LossUnnoticed) || !self.link.take_lost() {
+        let now = self.clock.elapsed_ns();
+        let recent = now.saturating_sub(self.said.noticed.get()) < LOSS_PAUSE_NS;
+        if is_broken(Rule::LossUnnoticed) || recent || !self.link.take_lost() {
             return;
         }
+        self.said.noticed.set(now);
         self.metrics.repaired();
-        *self.unsaid.borrow_mut() = self.everything();
-        self.say_again();
         self.doubt_inboxes();
+        *self.unsaid.borrow_mut() = self.everything().into();
+        self.say_again();
     }
 
-    /// Says what found no room; what finds none again waits for the next sweep.
+    /// Says what found no room or has to be said again, as much as there is room for answers; the
+    /// rest follows with the answers, and what finds no room now is said last.
     pub(super) fn say_again(&self) {
-        let unsaid = std::mem::take(&mut *self.unsaid.borrow_mut());
-        unsaid.into_iter().for_each(|up| self.up_surely(up));
+        let mut left = SAID_AGAIN_MAX.saturating_sub(self.said.unanswered.get());
+        let mut tried = self.unsaid.borrow().len();
+        while left.min(tried) > 0 {
+            let next = self.unsaid.borrow_mut().pop_front();
+            let Some(up) = next else { return };
+            (left, tried) = (left - 1, tried - 1);
+            self.said.unanswered.set(self.said.unanswered.get() + 1);
+            self.up_surely(up);
+        }
     }
 
     /// In the order of their ids, so that a run can be repeated.

@@ -1,6 +1,7 @@
 //! The hub on the embedded link and store, with a test in the owner's place.
 
 mod gaps;
+mod inboxes;
 mod members;
 mod panics;
 mod sends;

@@ -12,7 +12,10 @@ use harkara_protocol::client::{
     requests::{ConversationGet, ConversationList, MembersList, UsersFind, UsersGet},
 };
 
-use super::open::{Open, Reply, limit, no_such_conversation, unavailable};
+use super::{
+    open::{Open, Reply, limit, no_such_conversation, unavailable},
+    start,
+};
 use crate::{
     hub::entries::{EntryAnswer, NoOwner},
     load::Stage,
@@ -73,6 +76,10 @@ pub async fn list(open: Rc<Open>, params: ConversationList) -> Reply<Conversatio
             Ok(None) => {}
             Err(NoOwner) => {
                 conversations.push(ConversationEntry::new(conversation, None, false));
+                if !open.gateway.hub.is_resolving(key, conversation) {
+                    let hub = Rc::clone(&open.gateway.hub);
+                    actix_rt::spawn(start::resolve_later(hub, key, conversation, None));
+                }
             }
         }
     }

@@ -66,7 +66,7 @@ impl Plan {
 
 /// The owner was silent at the start: a `conversation` notification brings the entry (and with it
 /// the head) when it speaks.
-async fn resolve_later(
+pub(super) async fn resolve_later(
     hub: Rc<Hub>,
     key: crate::hub::Key,
     conversation: ConversationId,
