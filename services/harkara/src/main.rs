@@ -44,11 +44,16 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 pub static MALLOC_CONF: &[u8] = b"background_thread:true,dirty_decay_ms:2000\0";
 
 fn main() -> ExitCode {
+    #[cfg(feature = "next-rules")]
+    if std::env::var_os("NEXT_RULES").is_some() {
+        harkara_domain::command::know_next_rules();
+    }
     match Cli::of_process().action() {
         Action::Standalone(flags) => standalone(flags),
         Action::Gateway(flags) => cluster::gateway(flags),
         Action::Fanout(flags) => cluster::fanout(flags),
         Action::Migrate(args) => cluster::migrate(args),
+        Action::Rules(args) => cluster::rules(args),
         Action::ConfigPrint(args) if args.role == Role::Standalone => print_config(args.server),
         Action::ConfigPrint(args) => cluster::print_config(args),
         Action::Chat(args) => chat(args),

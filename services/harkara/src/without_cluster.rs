@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use harkara_service_runtime::lifecycle::{Exit, fatal};
 
-use crate::cli::{CheckArgs, ImportArgs, MigrateArgs, PrintArgs, ServerArgs};
+use crate::cli::{CheckArgs, ImportArgs, MigrateArgs, PrintArgs, RulesArgs, ServerArgs};
 
 fn without() -> ExitCode {
     let message = "this build has the embedded engines only; build with `cargo build --release \
@@ -24,6 +24,11 @@ pub fn fanout(_: ServerArgs) -> ExitCode {
 
 /// `harkara migrate`.
 pub fn migrate(_: MigrateArgs) -> ExitCode {
+    without()
+}
+
+/// `harkara rules`.
+pub fn rules(_: RulesArgs) -> ExitCode {
     without()
 }
 

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use harkara_domain::{
-    Command, ConversationId, Event, Position, Record, Seq, command::RULES_VERSION,
-};
+use harkara_domain::{Command, ConversationId, Event, Position, Record, Seq, command::rules_known};
 use harkara_engine::{
     EndpointId, Entry,
     link::{Outcome, What},
@@ -65,7 +63,7 @@ impl Handler<Batch> for PartitionActor {
             self.context.metrics.step(Step::Consume, waited);
             self.progress.begin(entry.offset);
             match record::decode(&entry.record) {
-                Ok(record) if record.rules > RULES_VERSION && !is_broken(Rule::GuessNewer) => {
+                Ok(record) if record.rules > rules_known() && !is_broken(Rule::GuessNewer) => {
                     self.stop(&entry, "its rules");
                 }
                 Ok(record) => touched.extend(self.take(&entry, record)),

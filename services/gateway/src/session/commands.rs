@@ -8,8 +8,7 @@
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use harkara_domain::{
-    ClientId, Command, ConversationId, Kind, Partition, Record, Role, Salt, Seq,
-    command::RULES_VERSION, limits,
+    ClientId, Command, ConversationId, Kind, Partition, Record, Role, Salt, Seq, limits,
 };
 use harkara_engine::{LogError, link::Outcome, log::Pending};
 use harkara_protocol::{
@@ -177,7 +176,7 @@ fn append(
         sender: peer.user,
         device: peer.device,
         client_id,
-        rules: RULES_VERSION,
+        rules: gateway.log.rules(),
         origin: gateway.hub.endpoint().0,
         command,
     };

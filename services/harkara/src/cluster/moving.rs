@@ -54,7 +54,7 @@ async fn alone(log: &KafkaLog, settings: &Settings) -> anyhow::Result<()> {
     let patience = settings.kafka.session_timeout.get() + GONE;
     let watch = async {
         loop {
-            match log.workers().await? {
+            match log.workers().await?.len() {
                 0 => return anyhow::Ok(()),
                 n => tracing::warn!(workers = n, "waiting for workers to be gone"),
             }

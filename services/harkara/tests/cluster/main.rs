@@ -4,7 +4,7 @@
 //!
 //! Of clusters only are `workers` (that freeze and leave), `handover` (how long that takes), `engines`
 //! (that are away), `mistakes` (what does not belong together), `rebuilds` (of a lost store from the
-//! log) and `costs` (what a message is made of).
+//! log), `rules` (two builds side by side) and `costs` (what a message is made of).
 //!
 //! Not here, since they are about one process: `damage`, `moving` (its data directory), `lifecycle`
 //! (exit codes, locks, ports), `settings`, `telemetry`, `tls`, `documents`, `frames` and `upgrade`
@@ -39,6 +39,8 @@ mod rebuilds;
 mod requests;
 #[path = "../e2e/resume.rs"]
 mod resume;
+#[cfg(feature = "next-rules")]
+mod rules;
 #[path = "../e2e/slow.rs"]
 mod slow;
 #[path = "../e2e/support.rs"]

@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use harkara_domain::{
-    Command, ConversationId, Partition, Position, Record, command::RULES_VERSION,
-};
+use harkara_domain::{Command, ConversationId, Partition, Position, Record, command::rules_known};
 use harkara_engine::{LogScan, log::Entry, scan::Bounds};
 use harkara_fanout::conversation::slot::Work;
 use harkara_protocol::record::{self, DecodeError};
@@ -178,7 +176,7 @@ struct Newer;
 /// puts aside.
 fn decoded(entry: &Entry) -> Result<Option<Record>, Newer> {
     match record::decode(&entry.record) {
-        Ok(record) if record.rules > RULES_VERSION => Err(Newer),
+        Ok(record) if record.rules > rules_known() => Err(Newer),
         Ok(record) if matches!(record.command, Command::Inbox { .. }) => Ok(None),
         Ok(record) => Ok(Some(record)),
         Err(DecodeError::Newer { .. }) => Err(Newer),
