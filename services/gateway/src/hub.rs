@@ -68,6 +68,8 @@ struct State {
     epochs: HashMap<Partition, Epoch>,
     answers: HashMap<u64, oneshot::Sender<Answer>>,
     entries: HashMap<(ConversationId, UserId), Vec<oneshot::Sender<Option<Entry>>>>,
+    /// Who waits for the version of a user's list, by inbox.
+    lists: HashMap<ConversationId, Vec<oneshot::Sender<Seq>>>,
     outcomes: HashMap<(ConversationId, DeviceId, ClientId), Vec<oneshot::Sender<Outcome>>>,
     /// Users whose entry changed and whose sessions are told with the owner's answer.
     refreshing: HashMap<ConversationId, Vec<UserId>>,

@@ -126,6 +126,9 @@ impl Hub {
         let mut asked = Vec::new();
         let missing = {
             let mut state = self.state.borrow_mut();
+            for waiter in state.lists.remove(&conversation).unwrap_or_default() {
+                let _ = waiter.send(head);
+            }
             for (user, entry) in entries {
                 for waiter in state.entries.remove(&(conversation, *user)).unwrap_or_default() {
                     asked.push((waiter, entry.clone()));

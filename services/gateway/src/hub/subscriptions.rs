@@ -6,6 +6,7 @@ use harkara_domain::{ConversationId, Entry, Seq, UserId};
 use harkara_engine::Up;
 use harkara_protocol::client::notifications::Change;
 use harkara_service_runtime::sabotage::{Rule, is_broken};
+use tokio::sync::oneshot;
 
 use super::{Hub, Key, News, feed::grow_gently};
 
@@ -40,16 +41,20 @@ impl Hub {
         resolving || self.is_subscribed(key, conversation)
     }
 
-    /// Listens to the user's inbox.
-    pub fn watch_inbox(&self, key: Key, inbox: ConversationId) {
-        let Some(peer) = self.peer(key) else { return };
+    /// Listens to the user's inbox, and tells the version of their list: what is read from then on
+    /// is that version or a newer one.
+    pub fn watch_inbox(&self, key: Key, inbox: ConversationId) -> oneshot::Receiver<Seq> {
+        let (asker, version) = oneshot::channel();
+        let Some(peer) = self.peer(key) else { return version };
         {
             let mut state = self.state.borrow_mut();
             let keys = state.inboxes.entry(inbox).or_default();
             grow_gently(keys);
             keys.push(key);
+            state.lists.entry(inbox).or_default().push(asker);
         }
         self.up_surely(Up::SubscribeInbox { conversation: inbox, user: peer.user });
+        version
     }
 
     /// From now on the session gets every event after `at`: first what is missing, then live.
@@ -317,6 +322,10 @@ impl Hub {
         });
         state.answers.retain(|_, asker| !asker.is_closed());
         state.entries.retain(|_, askers| {
+            askers.retain(|asker| !asker.is_closed());
+            !askers.is_empty()
+        });
+        state.lists.retain(|_, askers| {
             askers.retain(|asker| !asker.is_closed());
             !askers.is_empty()
         });

@@ -1,7 +1,11 @@
 //! `session.start`: who is it, and what is in their list. Events flow only after the answer is
 //! queued, so a client never sees one of a conversation it doesn't know.
+//!
+//! Who comes back with a ticket and names the conversations that it was told of, and whose list has
+//! not changed since, costs the store nothing: what the owners have in memory is compared with the
+//! cursors.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use harkara_domain::{ConversationId, Entry, Seq, limits};
 use harkara_protocol::{
@@ -13,12 +17,25 @@ use harkara_protocol::{
     },
     time,
 };
+use tokio::sync::oneshot;
 
 use super::{
     lists,
     open::{Live, Open, Reply},
 };
-use crate::{auth::Identity, config::Config, hub::Hub, peer::Peer};
+use crate::{
+    auth::{Identity, ListMark},
+    config::Config,
+    hub::Hub,
+    peer::Peer,
+};
+
+/// How long the owner of an inbox is waited for: it answers in a millisecond. Without its word the
+/// list is read, and a ticket does not hold it.
+const VERSION_WAIT: Duration = Duration::from_millis(100);
+
+/// Cursors by conversation.
+type Cursors = BTreeMap<ConversationId, Seq>;
 
 /// Runs `session.start` and answers it. True when the session is live.
 pub async fn start(
@@ -114,8 +131,8 @@ async fn prepare(
     params: SessionStart,
     granted: Option<Identity>,
 ) -> Reply<(SessionStarted, Vec<Plan>)> {
-    let identity = identify(open, params.token.as_deref(), granted)?;
-    let live = register(open, &identity);
+    let (identity, known) = identify(open, &params, granted)?;
+    let (live, version) = register(open, &identity);
     let started = (live.peer.tenant, live.peer.user, live.peer.device);
     if started != (identity.tenant, identity.user, identity.device) {
         let message = "this session was started by somebody else: connect anew";
@@ -125,20 +142,83 @@ async fn prepare(
     open.expires_at_ms.set(identity.expires_at_ms);
     open.signed_by.set(identity.signed_by);
     open.gateway.keep_name(&identity).await;
-    let page = lists::page(open, None, open.gateway.config.conversations_per_page_max).await?;
-    let cursors: BTreeMap<ConversationId, Seq> = params
-        .cursors
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(conversation, seq)| (conversation.0, seq.0))
-        .collect();
-    let mut wanted = page.conversations;
-    let named = cursors.keys().copied().filter(|id| !wanted.contains(id));
-    let named: Vec<_> = named.collect();
-    wanted.extend(named);
-    let entries = lists::subscribe_all(open, &wanted).await?;
-    let mut started = answer(open, live, page.next);
-    let mut plans = Vec::with_capacity(wanted.len());
+    let cursors = params.cursors.unwrap_or_default();
+    let cursors: Cursors = cursors.into_iter().map(|(id, seq)| (id.0, seq.0)).collect();
+    let list = List::of(open, version, known, &cursors).await?;
+    let entries = lists::subscribe_all(open, &list.wanted).await?;
+    let mut started = answer(open, live, list.next);
+    let plans = plan(open, &mut started, entries, &cursors);
+    let list = list.mark(open, &started);
+    started.ticket = Some(open.gateway.seal_ticket(&identity, list));
+    Ok((started, plans))
+}
+
+/// What the session is about: the first page of the list and what the cursors name.
+struct List {
+    wanted: Vec<ConversationId>,
+    next: Option<ConversationId>,
+    /// Of which `wanted` has all, or more.
+    version: Option<Seq>,
+}
+
+impl List {
+    async fn of(
+        open: &Open,
+        version: Option<oneshot::Receiver<Seq>>,
+        known: Option<ListMark>,
+        cursors: &Cursors,
+    ) -> Reply<Self> {
+        let gateway = &open.gateway;
+        let version = match version {
+            Some(version) => tokio::time::timeout(VERSION_WAIT, version).await,
+            None => return Self::read(open, None, cursors).await,
+        };
+        // What the owner knows nothing of is 0.
+        let version = version.ok().and_then(Result::ok).filter(|version| *version > 0);
+        let is_as_it_was = |known: &ListMark| {
+            known.generation == gateway.log.generation()
+                && version.is_some_and(|version| version <= known.version)
+                && known.names == ListMark::names(cursors.keys().copied())
+        };
+        match known.filter(is_as_it_was) {
+            Some(known) => {
+                gateway.metrics.began("known");
+                let wanted = cursors.keys().copied().collect();
+                Ok(Self { wanted, next: None, version: Some(known.version) })
+            }
+            None => Self::read(open, version, cursors).await,
+        }
+    }
+
+    async fn read(open: &Open, version: Option<Seq>, cursors: &Cursors) -> Reply<Self> {
+        open.gateway.metrics.began("read");
+        let most = open.gateway.config.conversations_per_page_max;
+        let page = lists::page(open, None, most).await?;
+        let mut wanted = page.conversations;
+        let named = cursors.keys().copied().filter(|id| !wanted.contains(id));
+        let named: Vec<_> = named.collect();
+        wanted.extend(named);
+        Ok(Self { wanted, next: page.next, version })
+    }
+
+    /// What a ticket says of it; nothing where there are more pages.
+    fn mark(&self, open: &Open, told: &SessionStarted) -> Option<ListMark> {
+        let version = self.version.filter(|_| self.next.is_none())?;
+        let mut ids: Vec<_> = told.conversations.iter().map(|entry| entry.id.0).collect();
+        ids.sort_unstable();
+        let names = ListMark::names(ids.into_iter());
+        Some(ListMark { generation: open.gateway.log.generation(), version, names })
+    }
+}
+
+/// Puts what the owners said into the answer, and tells where each conversation is taken up.
+fn plan(
+    open: &Open,
+    started: &mut SessionStarted,
+    entries: Vec<lists::Answered>,
+    cursors: &Cursors,
+) -> Vec<Plan> {
+    let mut plans = Vec::with_capacity(entries.len());
     for (conversation, entry) in entries {
         let cursor = cursors.get(&conversation).copied();
         match entry {
@@ -161,27 +241,42 @@ async fn prepare(
             }
         }
     }
-    Ok((started, plans))
+    plans
 }
 
-fn identify(open: &Open, token: Option<&str>, granted: Option<Identity>) -> Reply<Identity> {
+/// Who it is, and what list their ticket says they were told. A ticket stands in for a token; beside
+/// one that was verified already it only tells the list.
+fn identify(
+    open: &Open,
+    params: &SessionStart,
+    granted: Option<Identity>,
+) -> Reply<(Identity, Option<ListMark>)> {
     let unauthenticated = |m: String| RpcError::word(ErrorWord::Unauthenticated, m);
-    match (token, granted) {
-        (Some(token), _) => {
-            open.gateway.verify(token).map_err(|error| unauthenticated(error.to_string()))
+    let ticket = params.ticket.as_deref().and_then(|ticket| open.gateway.open_ticket(ticket));
+    let identity = match (params.token.as_deref(), granted, &ticket) {
+        (_, None, Some((identity, _))) => identity.clone(),
+        (Some(token), _, _) => {
+            open.gateway.verify(token).map_err(|error| unauthenticated(error.to_string()))?
         }
-        (None, Some(identity)) => Ok(identity),
-        (None, None) => {
+        (None, Some(identity), _) => identity,
+        (None, None, None) if params.ticket.is_some() => {
+            return Err(unauthenticated("the ticket is not valid here; send a token".to_owned()));
+        }
+        (None, None, None) => {
             let message = "no token: send it in params.token or as Authorization: Bearer";
-            Err(unauthenticated(message.to_owned()))
+            return Err(unauthenticated(message.to_owned()));
         }
-    }
+    };
+    let same = |of: &Identity| (of.tenant, of.user, of.device);
+    let list = ticket.filter(|(of, _)| same(of) == same(&identity)).and_then(|(_, list)| list);
+    Ok((identity, list))
 }
 
 /// Makes the session somebody's; its user's inbox is watched before the list is read, so that
 /// nothing falls between.
-fn register<'a>(open: &'a Open, identity: &Identity) -> &'a Live {
-    open.live.get_or_init(|| {
+fn register<'a>(open: &'a Open, identity: &Identity) -> (&'a Live, Option<oneshot::Receiver<Seq>>) {
+    let mut version = None;
+    let live = open.live.get_or_init(|| {
         let gateway = &open.gateway;
         let peer = Rc::new(Peer::new(
             gateway.new_session_id(),
@@ -192,9 +287,10 @@ fn register<'a>(open: &'a Open, identity: &Identity) -> &'a Live {
         ));
         let inbox = ConversationId::inbox(identity.tenant, identity.user);
         let key = gateway.hub.register(Rc::clone(&peer));
-        gateway.hub.watch_inbox(key, inbox);
+        version = Some(gateway.hub.watch_inbox(key, inbox));
         Live { peer, key, inbox }
-    })
+    });
+    (live, version)
 }
 
 fn answer(open: &Open, live: &Live, next: Option<ConversationId>) -> SessionStarted {
@@ -208,6 +304,7 @@ fn answer(open: &Open, live: &Live, next: Option<ConversationId>) -> SessionStar
         next: next.map(Id),
         reset: Vec::new(),
         unknown: Vec::new(),
+        ticket: None,
     }
 }
 
