@@ -7,7 +7,7 @@
 //! logs ─▶ replay::parse ─▶ replay::day ─▶ wire::Client ─▶ server
 //!                                            │
 //!                                         journal ─▶ check ◀─ check::fetch ◀─ server
-//! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
+//! raw, rooms ─▶ broadcast, idle, ramp, storm, sync ─▶ figures
 //! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs, capacity
 //! plan, seed ─▶ chaos ─▶ (processes, proxies, replay's clients) ─▶ check
 //! raw, system ─▶ steady ─▶ overload, growth, ready, peer, floor ◀─ bare loops over the engines' libraries
@@ -39,6 +39,7 @@ pub mod report;
 pub mod rooms;
 pub mod sample;
 pub mod steady;
+pub mod storm;
 pub mod sync;
 pub mod system;
 pub mod times;

@@ -17,6 +17,7 @@
 //! - `steady --sessions N --room K --rate R --server-pid PID`: latency and the cost of a delivery
 //!   under a constant rate that is offered whatever the answers
 //! - `overload --server-pid PID`: how much of too much is taken, and how fast
+//! - `storm --sessions N --server-pid PID`: everybody is cut off and comes back with tickets
 //! - `growth --server-pid PID`: the same with more sessions, longer histories, more conversations
 //! - `ready --binary FILE --messages N`: how long a server that was killed takes to serve again
 //! - `floor --engine embedded --floor-program PATH --server-pid PID`: latency and throughput beside
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use harkara_loadtest::{
     broadcast, capacity, chaos, check, floor, growth, idle, out, overload, peer, process, ramp,
-    ready, replay, report, steady, sync,
+    ready, replay, report, steady, storm, sync,
 };
 
 /// Plays real chat against a harkara server, checks it and measures it
@@ -65,6 +66,8 @@ enum Mode {
     Steady(steady::Args),
     /// Measure how much of too much is taken, and how fast
     Overload(overload::Args),
+    /// Measure how fast everybody comes back who was cut off at once
+    Storm(storm::Args),
     /// Measure whether a delivery costs the same when there is more of everything
     Growth(growth::Args),
     /// Measure how long a killed server takes to serve again
@@ -106,6 +109,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Report(args) => report::run(&args),
         Mode::Steady(args) => one()?.block_on(steady::run(args)),
         Mode::Overload(args) => one()?.block_on(overload::run(args)),
+        Mode::Storm(args) => one()?.block_on(storm::run(args)),
         Mode::Growth(args) => one()?.block_on(growth::run(args)),
         Mode::Ready(args) => one()?.block_on(ready::run(args)),
         Mode::Floor(args) => one()?.block_on(floor::run(args)),

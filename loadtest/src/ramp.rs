@@ -23,7 +23,7 @@ use crate::{
 
 mod outcome;
 pub mod pace;
-mod started;
+pub mod started;
 
 use outcome::{Leg, Round};
 use pace::Pace;

@@ -172,7 +172,8 @@ impl Gate {
         Ok(Self { addr, authority })
     }
 
-    /// Connects the `number`th socket, upgrades it and starts the session with these params.
+    /// Connects the `number`th socket, upgrades it and starts the session with these params; with no
+    /// token where that is empty.
     ///
     /// # Errors
     /// When the session can't be had, or not within 20 seconds.
@@ -235,10 +236,14 @@ async fn upgrade(
     bearer: &str,
     params: &str,
 ) -> anyhow::Result<Opened> {
+    let bearer = match bearer {
+        "" => String::new(),
+        token => format!("authorization: Bearer {token}\r\n"),
+    };
     let request = format!(
         "GET /v1/ws HTTP/1.1\r\nhost: {authority}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: aGFya2FyYSBsb2FkdGVzdA==\r\n\
-         sec-websocket-protocol: {SUBPROTOCOL}\r\nauthorization: Bearer {bearer}\r\n\r\n"
+         sec-websocket-protocol: {SUBPROTOCOL}\r\n{bearer}\r\n"
     );
     socket.write_all(request.as_bytes()).await?;
     let mut head = Vec::with_capacity(512);

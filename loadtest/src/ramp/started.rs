@@ -17,6 +17,9 @@ pub struct Started {
     reset: Vec<Id>,
     #[serde(default)]
     unknown: Vec<Id>,
+    /// For the next time.
+    #[serde(default)]
+    pub ticket: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +81,13 @@ pub fn cursors(heads: &[(Id, u64)]) -> String {
     let cursors: serde_json::Map<_, _> =
         heads.iter().map(|(id, head)| (id.to_string(), Value::from(*head))).collect();
     json!({ "cursors": cursors }).to_string()
+}
+
+/// The same with a ticket.
+pub fn resume(heads: &[(Id, u64)], ticket: &str) -> String {
+    let cursors: serde_json::Map<_, _> =
+        heads.iter().map(|(id, head)| (id.to_string(), Value::from(*head))).collect();
+    json!({ "ticket": ticket, "cursors": cursors }).to_string()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod jwks;
 mod keys;
 #[cfg(test)]
 mod tests;
+mod ticket;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod trial;
 mod verifier;
@@ -26,6 +27,7 @@ pub use self::{
     config::{Algorithm, Config, KeyConfig},
     dev::{DevIssuer, DevToken},
     keys::{Key, KeyError, KeyMark},
+    ticket::ListMark,
     verifier::Verifier,
 };
 

@@ -16,7 +16,7 @@ use slab::Slab;
 
 use crate::{
     Config,
-    auth::{Identity, KeyMark, Verifier},
+    auth::{Identity, KeyMark, ListMark, Verifier},
     hub::{Hub, Parts},
     load::Stage,
     metrics::Metrics,
@@ -115,6 +115,16 @@ impl Gateway {
     /// What is wrong with it, in words for the client.
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, crate::auth::AuthError> {
         self.verifier.verify(token, self.clock.now_ms())
+    }
+
+    /// Whose ticket this is, if it is one, and which list they were told.
+    pub(crate) fn open_ticket(&self, ticket: &str) -> Option<(Identity, Option<ListMark>)> {
+        self.verifier.open_ticket(ticket, self.clock.now_ms()).ok()
+    }
+
+    /// A ticket for the next session.
+    pub(crate) fn seal_ticket(&self, identity: &Identity, list: Option<ListMark>) -> String {
+        self.verifier.seal(identity, list, self.clock.now_ms())
     }
 
     /// Whether tokens of this key are still taken.

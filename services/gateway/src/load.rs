@@ -47,8 +47,16 @@ struct State {
 }
 
 impl State {
-    fn has_room(&self, send: Entry) -> bool {
-        if !self.overload.limits() {
+    /// May this send be appended, where its session has so many under way? Always, where there is a
+    /// part of half the window for each session: then everybody is held back before there is too
+    /// much. So where the session has its part: it is about to be held back, and it is the window
+    /// that has just become smaller.
+    fn has_room(&self, send: Entry, own: usize, most: usize) -> bool {
+        let sessions = self.lately_busy + usize::from(own == 0);
+        if !self.overload.limits() || self.overload.aim() / 2 >= sessions.max(1) {
+            return true;
+        }
+        if own >= self.session_max(most) {
             return true;
         }
         let (books, window) = (&self.books, self.overload.window());
@@ -118,16 +126,14 @@ impl Load {
         state.overload.stage()
     }
 
-    /// May this send be appended, where its session has so many under way? Always, where that is more
-    /// than its part: it is about to be held back, and it is the window that has just become smaller.
+    /// May this send be appended, where its session has so many under way?
     ///
     /// # Errors
     /// After how many milliseconds to ask again.
     pub fn admit(&self, send: Entry, own: usize) -> Result<(), u64> {
         self.look(send.since);
         let state = &mut *self.state.borrow_mut();
-        let has_room = own >= state.session_max(self.session_max) || state.has_room(send);
-        if has_room && state.books.all() < self.undecided_max {
+        if state.has_room(send, own, self.session_max) && state.books.all() < self.undecided_max {
             return Ok(());
         }
         let of = state.books.of_conversation(send.conversation);

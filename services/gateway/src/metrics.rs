@@ -18,6 +18,7 @@ pub struct Metrics {
     evicted: Counter<u64>,
     dropped: Counter<u64>,
     repaired: Counter<u64>,
+    began: Counter<u64>,
     given_up: Counter<u64>,
     stage: UpDownCounter<i64>,
     steps: Steps,
@@ -55,6 +56,10 @@ impl Default for Metrics {
                 .u64_counter("harkara_gaps_repaired")
                 .with_description("times a hub read events from the store that its link had lost")
                 .build(),
+            began: meter
+                .u64_counter("harkara_session_starts")
+                .with_description("sessions that began, by where their list came from")
+                .build(),
             given_up: meter
                 .u64_counter("harkara_given_up")
                 .with_description("what was not done for want of room, by what it was")
@@ -72,6 +77,9 @@ impl Default for Metrics {
         metrics.dropped.add(0, &[]);
         metrics.repaired.add(0, &[]);
         metrics.stage.add(0, &[]);
+        for list in ["known", "read"] {
+            metrics.began.add(0, &[KeyValue::new("list", list)]);
+        }
         for what in Stage::ALL.into_iter().filter(|stage| *stage != Stage::Calm) {
             metrics.given_up.add(0, &[KeyValue::new("what", word(what))]);
         }
@@ -106,6 +114,10 @@ impl Metrics {
 
     pub(crate) fn repaired(&self) {
         self.repaired.add(1, &[]);
+    }
+
+    pub(crate) fn began(&self, list: &'static str) {
+        self.began.add(1, &[KeyValue::new("list", list)]);
     }
 
     pub(crate) fn given_up(&self, what: Stage) {

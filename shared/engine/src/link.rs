@@ -33,7 +33,8 @@ pub enum Up {
         users: Vec<UserId>,
     },
     /// A user of the endpoint wants the news of their inbox. Answered by [`Down::Subscribed`] with
-    /// head 0 and no entry.
+    /// no entry, and in place of the head with a number that grows whenever the list changes; 0
+    /// where the owner knows none.
     SubscribeInbox {
         /// Which inbox.
         conversation: ConversationId,

@@ -27,6 +27,7 @@ use crate::samples::{
 
 const ROOM_TITLE: &str = "Control room";
 const TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhc2hhIn0.c2lnbmF0dXJl";
+const TICKET: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA";
 
 fn users(ids: &[harkara_domain::UserId]) -> Users {
     Users(ids.iter().copied().map(Id).collect())
@@ -42,12 +43,19 @@ pub fn requests() -> Vec<(&'static str, Call)> {
     all.splice(0..0, requests_about_users());
     all.extend(requests_about_members());
     all.extend(requests_about_messages());
+    all.push(("session.start.resume", Call::SessionStart(resume())));
     all
+}
+
+fn resume() -> SessionStart {
+    let cursors = [(Id(room()), SeqNo(5))];
+    SessionStart { token: None, ticket: Some(TICKET.to_owned()), cursors: Some(cursors.into()) }
 }
 
 fn requests_about_users() -> Vec<(&'static str, Call)> {
     let cursors = [(Id(room()), SeqNo(5)), (Id(direct()), SeqNo(41))];
-    let start = SessionStart { token: Some(TOKEN.to_owned()), cursors: Some(cursors.into()) };
+    let start =
+        SessionStart { token: Some(TOKEN.to_owned()), ticket: None, cursors: Some(cursors.into()) };
     vec![
         ("session.start", Call::SessionStart(start)),
         ("session.start.bare", Call::SessionStart(SessionStart::default())),
@@ -187,6 +195,7 @@ fn started() -> SessionStarted {
         next: None,
         reset: vec![],
         unknown: vec![Id("019a4c3e-0000-7000-8000-00000000dead".parse().expect("a UUID"))],
+        ticket: Some(TICKET.to_owned()),
     }
 }
 

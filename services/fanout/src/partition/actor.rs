@@ -13,7 +13,7 @@ use harkara_engine::{EndpointId, Lease, Log, Store, Up, WorkerLink, log::Committ
 use harkara_service_runtime::{clock::SharedClock, entropy::SharedEntropy};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{cursors::Cursors, persist::Patience, progress::Progress};
+use super::{cursors::Cursors, lists::Lists, persist::Patience, progress::Progress};
 use crate::{
     Config,
     conversation::{
@@ -69,6 +69,7 @@ pub struct PartitionActor {
     pub(super) delivery: Delivery,
     pub(super) progress: Progress,
     pub(super) cursors: Cursors,
+    pub(super) lists: Lists,
     pub(super) patience: Patience,
     /// One permit per record that may be in flight; the reader takes, finished records give back.
     pub(super) permits: Arc<Semaphore>,
@@ -108,6 +109,7 @@ impl PartitionActor {
             slots: HashMap::new(),
             progress: Progress::default(),
             cursors: Cursors::default(),
+            lists: Lists::default(),
             patience,
             permits,
             stopped: false,

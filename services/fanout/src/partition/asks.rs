@@ -28,7 +28,8 @@ impl StreamHandler<(EndpointId, Up)> for PartitionActor {
         match up {
             Up::SubscribeInbox { user, .. } => {
                 self.delivery.subscribe(conversation, from, user);
-                let what = What::Subscribed { head: 0, entries: vec![(user, None)] };
+                let head = self.lists.version(conversation);
+                let what = What::Subscribed { head, entries: vec![(user, None)] };
                 self.delivery.tell(from, conversation, what);
             }
             Up::Unsubscribe { users, .. } if !self.asked(conversation) => {

@@ -62,6 +62,7 @@ impl Handler<Batch> for PartitionActor {
             let waited = now.saturating_sub(entry.at).saturating_mul(1_000_000);
             self.context.metrics.step(Step::Consume, waited);
             self.progress.begin(entry.offset);
+            self.lists.read(entry.offset);
             match record::decode(&entry.record) {
                 Ok(record) if record.rules > rules_known() && !is_broken(Rule::GuessNewer) => {
                     self.stop(&entry, "its rules");
@@ -84,6 +85,7 @@ impl PartitionActor {
     fn take(&mut self, entry: &Entry, record: Record) -> Option<ConversationId> {
         if let Command::Inbox { user, conversation, cause, present } = record.command {
             let what = What::Inbox { user, conversation, cause, present };
+            self.lists.changed(record.conversation, entry.offset);
             self.delivery.publish(record.conversation, what);
             self.finish(entry.offset);
             return None;

@@ -41,6 +41,12 @@ pub struct Config {
     /// Verified tokens remembered until they expire, so that a reconnect costs a hash instead of a
     /// signature: 32,768 × ~300 bytes = 10 MB. 0 remembers none.
     pub cache_tokens_max: usize,
+    /// What tickets are sealed with, base64, 32 bytes or more: the same on all gateways, so that each
+    /// opens those of the others. Without it each process has one of its own.
+    #[serde(serialize_with = "hidden")]
+    pub ticket_key: Option<SecretString>,
+    /// How long a ticket may be used, and never longer than its token.
+    pub ticket_lifetime: HumanDuration,
 }
 
 /// A key that tokens may be signed with: exactly one of `pem`, `secret` and `file`.
@@ -82,6 +88,8 @@ impl Default for Config {
             leeway: HumanDuration::from_secs(30),
             lifetime_max: HumanDuration::from_secs(90 * 24 * 3_600),
             cache_tokens_max: 32_768,
+            ticket_key: None,
+            ticket_lifetime: HumanDuration::from_secs(24 * 3_600),
         }
     }
 }
@@ -107,6 +115,9 @@ impl Config {
         }
         if self.audience.is_empty() {
             problems.push(Problem::new("auth.audience", "must not be empty"));
+        }
+        if let Err(error) = keys::ticket_secret(self) {
+            problems.push(Problem::new("auth.ticket_key", error.to_string()));
         }
         if self.leeway.as_millis() > 300_000 {
             problems.push(Problem::new("auth.leeway", "must be 5m or less"));

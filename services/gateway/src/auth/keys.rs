@@ -6,6 +6,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use harkara_service_runtime::entropy::{Entropy as _, SystemEntropy};
 use jsonwebtoken::{DecodingKey, Validation};
 use secrecy::ExposeSecret as _;
 
@@ -125,18 +126,43 @@ pub(super) fn from_settings(key: &KeyConfig, config: &Config) -> Result<Key, Key
     Ok(Key::new(key.kid.clone(), key.alg, material(key.alg, &text)?, issuer, audience))
 }
 
+/// What tickets are sealed with: the setting and the fixed keys, so that tickets of a key that was
+/// taken out of the settings fall with it; or chance.
+pub(super) fn ticket_secret(config: &Config) -> Result<Vec<u8>, KeyError> {
+    let Some(own) = &config.ticket_key else {
+        return Ok([SystemEntropy.bytes16(), SystemEntropy.bytes16()].concat());
+    };
+    let own = secret_bytes(own.expose_secret().trim().as_bytes())?;
+    let mut hasher = blake3::Hasher::new_keyed(blake3::hash(&own).as_bytes());
+    for key in &config.keys {
+        let file = key.file.as_deref().map(fs::read).transpose();
+        let file = file.map_err(|error| KeyError::File(error.to_string()))?;
+        let secret = key.secret.as_ref().map(|secret| secret.expose_secret().as_bytes());
+        for part in [key.pem.as_deref().map(str::as_bytes), secret, file.as_deref()] {
+            let part = part.unwrap_or_default();
+            hasher.update(&(part.len() as u64).to_be_bytes()).update(part);
+        }
+    }
+    Ok(hasher.finalize().as_bytes().to_vec())
+}
+
+/// A secret from base64, long enough.
+fn secret_bytes(text: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let secret = STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text));
+    let secret = secret.map_err(|_| KeyError::Form("secret is not base64"))?;
+    if secret.len() < SECRET_BYTES_MIN {
+        return Err(KeyError::Form("secret must be 32 bytes or more, as base64"));
+    }
+    Ok(secret)
+}
+
 /// Key material from PEM text or a base64 secret, checked for its size: a wrong one must stop the
 /// start, not every client.
 fn material(alg: Algorithm, text: &str) -> Result<DecodingKey, KeyError> {
     let pem = text.trim().as_bytes();
     let (key, good) = match alg {
         Algorithm::HS256 => {
-            let secret = STANDARD.decode(pem).or_else(|_| URL_SAFE_NO_PAD.decode(pem));
-            let secret = secret.map_err(|_| KeyError::Form("secret is not base64"))?;
-            if secret.len() < SECRET_BYTES_MIN {
-                return Err(KeyError::Form("secret must be 32 bytes or more, as base64"));
-            }
-            return Ok(DecodingKey::from_secret(&secret));
+            return Ok(DecodingKey::from_secret(&secret_bytes(pem)?));
         }
         Algorithm::EdDSA => (DecodingKey::from_ed_pem(pem), 32..=32),
         Algorithm::ES256 => (DecodingKey::from_ec_pem(pem), 65..=65),

@@ -13,6 +13,7 @@ use super::{
     header::Header,
     jwks::JwksFile,
     keys::{self, Key, KeyError, KeySet},
+    ticket::{ListMark, Tickets},
 };
 
 /// Pause between two looks at the JWKS file.
@@ -29,6 +30,7 @@ pub struct Verifier {
     jwks: Option<JwksFile>,
     cache: Cache,
     bounds: Bounds,
+    tickets: Tickets,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -59,7 +61,10 @@ impl Verifier {
                 .with(keys.unwrap_or_default(), |_| true)
                 .map_err(|error| wrong(error.to_string()))?;
         }
+        let secret = keys::ticket_secret(config);
+        let secret = secret.map_err(|e| Problem::new("auth.ticket_key", e.to_string()))?;
         Ok(Self {
+            tickets: Tickets::new(&secret, config.ticket_lifetime.as_millis()),
             keys: RwLock::new(Arc::new(set)),
             jwks,
             cache: Cache::new(config.cache_tokens_max),
@@ -94,6 +99,28 @@ impl Verifier {
             }
             verdict => verdict,
         }
+    }
+
+    /// A ticket for the next session of a client that was told this list.
+    pub fn seal(&self, identity: &Identity, list: Option<ListMark>, now_ms: u64) -> String {
+        self.tickets.seal(identity, list, now_ms)
+    }
+
+    /// Whose ticket this is, and which list they were told.
+    ///
+    /// # Errors
+    ///
+    /// It is none of ours, it has ended, or the key of its token was withdrawn.
+    pub fn open_ticket(
+        &self,
+        ticket: &str,
+        now_ms: u64,
+    ) -> Result<(Identity, Option<ListMark>), AuthError> {
+        let (identity, list) = self.tickets.open(ticket, now_ms)?;
+        if !self.stands(identity.signed_by, now_ms) {
+            return Err(AuthError::UnknownKey);
+        }
+        Ok((identity, list))
     }
 
     /// Whether the key that signed a verified token is still one of ours at `now_ms`. A key that is

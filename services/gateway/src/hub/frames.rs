@@ -126,7 +126,7 @@ impl Hub {
     ) {
         let unanswered = &self.said.unanswered;
         unanswered.set(unanswered.get().saturating_sub(1));
-        if self.inbox_confirmed(conversation) {
+        if self.inbox_confirmed(conversation, head) {
             return;
         }
         let mut asked = Vec::new();

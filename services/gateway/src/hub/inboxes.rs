@@ -4,7 +4,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use harkara_domain::{ConversationId, Membership};
+use harkara_domain::{ConversationId, Membership, Seq};
 use harkara_engine::Up;
 use tokio::sync::oneshot;
 
@@ -22,16 +22,17 @@ const REREAD_PAUSE: Duration = Duration::from_millis(500);
 /// An inbox whose owner has not confirmed yet that this thread listens.
 #[derive(Debug, Default)]
 pub(super) struct Unheard {
-    starting: Vec<oneshot::Sender<()>>,
+    starting: Vec<oneshot::Sender<Seq>>,
     /// Lists were read in the meantime.
     stale: bool,
 }
 
 impl Hub {
     /// Listens to the user's inbox, and returns when the list can be read: news that come after
-    /// that are told, now or after it was read once more.
-    pub async fn watch_inbox(&self, key: Key, inbox: ConversationId) {
-        let Some(peer) = self.peer(key) else { return };
+    /// that are told, now or after it was read once more. Gives the version of the list, where the
+    /// inbox's owner is there: what is read from then on is that version or a newer one.
+    pub async fn watch_inbox(&self, key: Key, inbox: ConversationId) -> Option<Seq> {
+        let peer = self.peer(key)?;
         let (confirm, confirmed) = oneshot::channel();
         {
             let mut state = self.state.borrow_mut();
@@ -46,22 +47,24 @@ impl Hub {
             unheard.starting.push(confirm);
         }
         self.up_surely(Up::SubscribeInbox { conversation: inbox, user: peer.user });
-        if tokio::time::timeout(CONFIRM, confirmed).await.is_err()
+        let confirmed = tokio::time::timeout(CONFIRM, confirmed).await.ok().and_then(Result::ok);
+        if confirmed.is_none()
             && let Some(unheard) = self.state.borrow_mut().unheard.get_mut(&inbox)
         {
             unheard.stale = true;
         }
+        confirmed
     }
 
     /// Is it an inbox whose owner confirms that this thread listens?
-    pub(super) fn inbox_confirmed(self: &Rc<Self>, inbox: ConversationId) -> bool {
+    pub(super) fn inbox_confirmed(self: &Rc<Self>, inbox: ConversationId, version: Seq) -> bool {
         let (unheard, keys) = {
             let mut state = self.state.borrow_mut();
             let Some(keys) = state.inboxes.get(&inbox).cloned() else { return false };
             (state.unheard.remove(&inbox).unwrap_or_default(), keys)
         };
         for starting in unheard.starting {
-            let _ = starting.send(());
+            let _ = starting.send(version);
         }
         if unheard.stale {
             keys.into_iter().for_each(|key| self.reread(key));

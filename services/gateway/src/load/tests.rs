@@ -28,6 +28,13 @@ fn flooded() -> (Load, u64) {
     (load, now)
 }
 
+/// The same with more sessions than have a part of it each.
+fn crowded() -> (Load, u64) {
+    let (load, now) = flooded();
+    (0..1_000).for_each(|_| load.busy(true));
+    (load, now)
+}
+
 /// How many sends of a kind are taken, one after the other.
 fn taken(load: &Load, send: Entry) -> usize {
     (0..1_000).take_while(|_| load.admit(send, 0).map(|()| load.begun(send)).is_ok()).count()
@@ -35,7 +42,7 @@ fn taken(load: &Load, send: Entry) -> usize {
 
 #[test]
 fn a_flood_of_one_conversation_leaves_room_for_others() {
-    let (load, now) = flooded();
+    let (load, now) = crowded();
     assert_eq!(taken(&load, send(1, 1, now)), 134, "two thirds");
     let others: usize = (2..200).map(|n| taken(&load, send(1, n, now))).sum();
     assert_eq!(134 + others, 200, "all of it, if they want it");
@@ -43,12 +50,12 @@ fn a_flood_of_one_conversation_leaves_room_for_others() {
 
 #[test]
 fn a_flood_of_one_tenant_leaves_room_for_others() {
-    let (load, now) = flooded();
+    let (load, now) = crowded();
     let flood = |load: &Load| -> usize { (0..200).map(|n| taken(load, send(1, n, now))).sum() };
     assert_eq!(flood(&load), 200, "alone it has everything");
     assert!(load.admit(send(2, 201, now), 0).is_ok(), "who comes new finds room");
 
-    let (load, now) = flooded();
+    let (load, now) = crowded();
     load.begun(send(2, 201, now));
     assert_eq!(flood(&load), 160, "four fifths, if there is another one");
     assert!(taken(&load, send(2, 201, now)) > 20);
@@ -79,7 +86,7 @@ fn who_pours_is_held_back_before_anybody_is_refused() {
 /// What goes to a worker that froze does not keep what goes to the others out.
 #[test]
 fn what_stands_still_is_in_nobodys_way() {
-    let (load, now) = flooded();
+    let (load, now) = crowded();
     let frozen: usize = (0..=250).map(|n| taken(&load, send(2, n, now))).sum();
     assert_eq!(frozen, 200);
     assert!(load.admit(send(2, 251, now + 100 * MS), 0).is_err());

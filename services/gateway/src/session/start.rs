@@ -1,5 +1,9 @@
 //! `session.start`: who is it, and what is in their list. Events flow only after the answer is
 //! queued, so a client never sees one of a conversation it doesn't know.
+//!
+//! Who comes back with a ticket and names the conversations that it was told of, and whose list has
+//! not changed since, costs the store nothing: what the owners have in memory is compared with the
+//! cursors.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -18,7 +22,15 @@ use super::{
     lists,
     open::{Live, Open, Reply},
 };
-use crate::{auth::Identity, config::Config, hub::Hub, peer::Peer};
+use crate::{
+    auth::{Identity, ListMark},
+    config::Config,
+    hub::Hub,
+    peer::Peer,
+};
+
+/// Cursors by conversation.
+type Cursors = BTreeMap<ConversationId, Seq>;
 
 /// Runs `session.start` and answers it. True when the session is live.
 pub async fn start(
@@ -114,7 +126,7 @@ async fn prepare(
     params: SessionStart,
     granted: Option<Identity>,
 ) -> Reply<(SessionStarted, Vec<Plan>)> {
-    let identity = identify(open, params.token.as_deref(), granted)?;
+    let (identity, known) = identify(open, &params, granted)?;
     let live = register(open, &identity);
     let started = (live.peer.tenant, live.peer.user, live.peer.device);
     if started != (identity.tenant, identity.user, identity.device) {
@@ -126,21 +138,80 @@ async fn prepare(
     open.signed_by.set(identity.signed_by);
     open.gateway.keep_name(&identity).await;
     // Before the list is read, so that nothing falls between.
-    open.gateway.hub.watch_inbox(live.key, live.inbox).await;
-    let page = lists::page(open, None, open.gateway.config.conversations_per_page_max).await?;
-    let cursors: BTreeMap<ConversationId, Seq> = params
-        .cursors
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(conversation, seq)| (conversation.0, seq.0))
-        .collect();
-    let mut wanted = page.conversations;
-    let named = cursors.keys().copied().filter(|id| !wanted.contains(id));
-    let named: Vec<_> = named.collect();
-    wanted.extend(named);
-    let entries = lists::subscribe_all(open, &wanted).await?;
-    let mut started = answer(open, live, page.next);
-    let mut plans = Vec::with_capacity(wanted.len());
+    let version = open.gateway.hub.watch_inbox(live.key, live.inbox).await;
+    let cursors = params.cursors.unwrap_or_default();
+    let cursors: Cursors = cursors.into_iter().map(|(id, seq)| (id.0, seq.0)).collect();
+    let list = List::of(open, version, known, &cursors).await?;
+    let entries = lists::subscribe_all(open, &list.wanted).await?;
+    let mut started = answer(open, live, list.next);
+    let plans = plan(open, &mut started, entries, &cursors);
+    let list = list.mark(open, &started);
+    started.ticket = Some(open.gateway.seal_ticket(&identity, list));
+    Ok((started, plans))
+}
+
+/// What the session is about: the first page of the list and what the cursors name.
+struct List {
+    wanted: Vec<ConversationId>,
+    next: Option<ConversationId>,
+    /// Of which `wanted` has all, or more.
+    version: Option<Seq>,
+}
+
+impl List {
+    async fn of(
+        open: &Open,
+        version: Option<Seq>,
+        known: Option<ListMark>,
+        cursors: &Cursors,
+    ) -> Reply<Self> {
+        let gateway = &open.gateway;
+        // What the owner knows nothing of is 0.
+        let version = version.filter(|version| *version > 0);
+        let is_as_it_was = |known: &ListMark| {
+            known.generation == gateway.log.generation()
+                && version.is_some_and(|version| version <= known.version)
+                && known.names == ListMark::names(cursors.keys().copied())
+        };
+        match known.filter(is_as_it_was) {
+            Some(known) => {
+                gateway.metrics.began("known");
+                let wanted = cursors.keys().copied().collect();
+                Ok(Self { wanted, next: None, version: Some(known.version) })
+            }
+            None => Self::read(open, version, cursors).await,
+        }
+    }
+
+    async fn read(open: &Open, version: Option<Seq>, cursors: &Cursors) -> Reply<Self> {
+        open.gateway.metrics.began("read");
+        let most = open.gateway.config.conversations_per_page_max;
+        let page = lists::page(open, None, most).await?;
+        let mut wanted = page.conversations;
+        let named = cursors.keys().copied().filter(|id| !wanted.contains(id));
+        let named: Vec<_> = named.collect();
+        wanted.extend(named);
+        Ok(Self { wanted, next: page.next, version })
+    }
+
+    /// What a ticket says of it; nothing where there are more pages.
+    fn mark(&self, open: &Open, told: &SessionStarted) -> Option<ListMark> {
+        let version = self.version.filter(|_| self.next.is_none())?;
+        let mut ids: Vec<_> = told.conversations.iter().map(|entry| entry.id.0).collect();
+        ids.sort_unstable();
+        let names = ListMark::names(ids.into_iter());
+        Some(ListMark { generation: open.gateway.log.generation(), version, names })
+    }
+}
+
+/// Puts what the owners said into the answer, and tells where each conversation is taken up.
+fn plan(
+    open: &Open,
+    started: &mut SessionStarted,
+    entries: Vec<lists::Answered>,
+    cursors: &Cursors,
+) -> Vec<Plan> {
+    let mut plans = Vec::with_capacity(entries.len());
     for (conversation, entry) in entries {
         let cursor = cursors.get(&conversation).copied();
         match entry {
@@ -163,21 +234,35 @@ async fn prepare(
             }
         }
     }
-    Ok((started, plans))
+    plans
 }
 
-fn identify(open: &Open, token: Option<&str>, granted: Option<Identity>) -> Reply<Identity> {
+/// Who it is, and what list their ticket says they were told. A ticket stands in for a token; beside
+/// one that was verified already it only tells the list.
+fn identify(
+    open: &Open,
+    params: &SessionStart,
+    granted: Option<Identity>,
+) -> Reply<(Identity, Option<ListMark>)> {
     let unauthenticated = |m: String| RpcError::word(ErrorWord::Unauthenticated, m);
-    match (token, granted) {
-        (Some(token), _) => {
-            open.gateway.verify(token).map_err(|error| unauthenticated(error.to_string()))
+    let ticket = params.ticket.as_deref().and_then(|ticket| open.gateway.open_ticket(ticket));
+    let identity = match (params.token.as_deref(), granted, &ticket) {
+        (_, None, Some((identity, _))) => identity.clone(),
+        (Some(token), _, _) => {
+            open.gateway.verify(token).map_err(|error| unauthenticated(error.to_string()))?
         }
-        (None, Some(identity)) => Ok(identity),
-        (None, None) => {
+        (None, Some(identity), _) => identity,
+        (None, None, None) if params.ticket.is_some() => {
+            return Err(unauthenticated("the ticket is not valid here; send a token".to_owned()));
+        }
+        (None, None, None) => {
             let message = "no token: send it in params.token or as Authorization: Bearer";
-            Err(unauthenticated(message.to_owned()))
+            return Err(unauthenticated(message.to_owned()));
         }
-    }
+    };
+    let same = |of: &Identity| (of.tenant, of.user, of.device);
+    let list = ticket.filter(|(of, _)| same(of) == same(&identity)).and_then(|(_, list)| list);
+    Ok((identity, list))
 }
 
 /// Makes the session somebody's.
@@ -208,6 +293,7 @@ fn answer(open: &Open, live: &Live, next: Option<ConversationId>) -> SessionStar
         next: next.map(Id),
         reset: Vec::new(),
         unknown: Vec::new(),
+        ticket: None,
     }
 }
 

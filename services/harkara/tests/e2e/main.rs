@@ -35,6 +35,7 @@ mod slow;
 mod support;
 mod telemetry;
 mod terminal;
+mod tickets;
 mod tls;
 mod tokens;
 mod upgrade;

@@ -85,6 +85,7 @@ impl Machine {
         let me = Me { user: started.user.0, device: started.device.0 };
         self.me = Some(me);
         self.limits = Some(started.limits.clone());
+        self.ticket = started.ticket;
         self.live(now);
         self.effects.push(Effect::Update(Update::Connected {
             me,

@@ -1,10 +1,12 @@
 //! What to ask next, in order of importance: callers' requests, the rest of the list, holes, old
 //! sends, sends. And what to do about requests that nobody answers or that are refused for now.
 
+use std::collections::BTreeMap;
+
 use harkara_domain::{ClientId, ConversationId, Seq};
 use harkara_protocol::client::{
     Call, ErrorWord, Id, RpcError, SeqNo,
-    requests::{ConversationList, MessageSend, TimelineRead},
+    requests::{ConversationList, MessageSend, SessionStart, TimelineRead},
     rpc,
 };
 
@@ -20,6 +22,9 @@ use crate::{
     journal::Entry,
     update::{Outcome, Update},
 };
+
+/// Cursors in one `session.start`: 1,000 × 55 bytes fit into 64 KiB. Further ones are read instead.
+const CURSORS_MAX: usize = 1_000;
 
 /// Pause before old sends are looked for again, milliseconds.
 const SCAN_PAUSE_MS: u64 = 500;
@@ -63,6 +68,20 @@ impl Machine {
         let server = self.limits.as_ref().map_or(u64::MAX, |limits| limits.requests_in_flight_max);
         let server = usize::try_from(server).unwrap_or(usize::MAX);
         self.requests.len() < self.tuning.requests_in_flight_max.min(server).max(1)
+    }
+
+    /// With the cursors of what was touched last, and what the last session was given.
+    pub(crate) fn session_start(&mut self) -> SessionStart {
+        let mut known: Vec<(&ConversationId, &Timeline)> = self.timelines.iter().collect();
+        if known.len() > CURSORS_MAX {
+            known.sort_by_key(|(_, timeline)| std::cmp::Reverse(timeline.touched));
+            known.truncate(CURSORS_MAX);
+        }
+        let cursor = |(id, timeline): &(&ConversationId, &Timeline)| Some((**id, timeline.last()?));
+        let cursors: BTreeMap<_, _> = known.iter().filter_map(cursor).collect();
+        self.named = cursors.keys().copied().collect();
+        let wire = cursors.into_iter().map(|(id, seq)| (Id(id), SeqNo(seq))).collect();
+        SessionStart { token: None, ticket: self.ticket.clone(), cursors: Some(wire) }
     }
 
     fn ask(&mut self, now: u64, ticket: u64, call: &Call) {

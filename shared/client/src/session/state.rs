@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harkara_domain::{ConversationId, Seq};
 use harkara_protocol::{
-    client::{Call, Id, RequestId, SeqNo, replies::Limits, requests::SessionStart},
+    client::{Call, RequestId, replies::Limits},
     json,
 };
 
@@ -22,9 +22,6 @@ use crate::{
     options::{Start, Tuning},
     update::{Me, Update, Why},
 };
-
-/// Cursors in one `session.start`: 1,000 × 55 bytes fit into 64 KiB. Further ones are read instead.
-const CURSORS_MAX: usize = 1_000;
 
 /// A session that lived this long was a good one, milliseconds.
 const GOOD_SESSION_MS: u64 = 1_000;
@@ -71,6 +68,8 @@ pub struct Machine {
     heard: u64,
     pinged: bool,
     token_is_fresh: bool,
+    /// What the last session was given for the next one.
+    pub(crate) ticket: Option<String>,
     want_fresh_token: bool,
     /// The user knows that there is no session.
     told_down: bool,
@@ -108,6 +107,7 @@ impl Machine {
             heard: 0,
             pinged: false,
             token_is_fresh: false,
+            ticket: None,
             want_fresh_token: true,
             told_down: false,
             effects: Vec::new(),
@@ -171,16 +171,7 @@ impl Machine {
     pub fn opened(&mut self, now: u64) {
         self.phase = Phase::Starting { since: now };
         (self.heard, self.pinged, self.goaway_ms) = (now, false, None);
-        let mut known: Vec<(&ConversationId, &Timeline)> = self.timelines.iter().collect();
-        if known.len() > CURSORS_MAX {
-            known.sort_by_key(|(_, timeline)| std::cmp::Reverse(timeline.touched));
-            known.truncate(CURSORS_MAX);
-        }
-        let cursor = |(id, timeline): &(&ConversationId, &Timeline)| Some((**id, timeline.last()?));
-        let cursors: BTreeMap<_, _> = known.iter().filter_map(cursor).collect();
-        self.named = cursors.keys().copied().collect();
-        let wire = cursors.into_iter().map(|(id, seq)| (Id(id), SeqNo(seq))).collect();
-        let start = SessionStart { token: None, cursors: Some(wire) };
+        let start = self.session_start();
         self.transmit(now, Purpose::Start, &Call::SessionStart(start));
     }
 

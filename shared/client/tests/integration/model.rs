@@ -242,6 +242,7 @@ impl Model {
             next: None,
             reset,
             unknown,
+            ticket: None,
         };
         Ok(json::encode_result(id, &started))
     }

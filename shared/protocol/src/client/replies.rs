@@ -100,6 +100,9 @@ pub struct SessionStarted {
     pub reset: Vec<Id<ConversationId>>,
     /// Conversations with a cursor that aren't the user's.
     pub unknown: Vec<Id<ConversationId>>,
+    /// For the next `session.start`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 /// A user's name.

@@ -14,6 +14,9 @@ pub struct SessionStart {
     /// The bearer token, unless it came with the upgrade.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// What an earlier session was given: stands in for the token while it is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// Per conversation the last sequence the client has.
     #[serde(default, deserialize_with = "cursors", skip_serializing_if = "Option::is_none")]
     pub cursors: Option<BTreeMap<Id<ConversationId>, SeqNo>>,
