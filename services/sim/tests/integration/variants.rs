@@ -14,7 +14,7 @@ fn noticed(name: &str) -> Option<u64> {
         let report = run(&Request { seed: *seed, ..Request::default() });
         !report.expect("a run can be made").breaches.is_empty()
     };
-    let found = (0..variant.budget).find(breaks);
+    let found = (variant.first..variant.first + variant.budget).find(breaks);
     break_rule(None);
     found
 }
