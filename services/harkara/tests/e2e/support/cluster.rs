@@ -184,6 +184,7 @@ impl Worker {
 }
 
 /// The settings of all processes of a cluster that no other test has.
+/// Debug builds, engines and a dozen tests on a core or two are slow, which is no overload here.
 fn settings(brokers: &str, nodes: &[String]) -> String {
     let name = format!("c{}", uuid().replace('-', ""));
     let brokers: Vec<&str> = brokers.split(',').collect();
@@ -193,6 +194,7 @@ fn settings(brokers: &str, nodes: &[String]) -> String {
          replication = 1\nmin_insync = 1\nsession_timeout = \"3s\"\nheartbeat = \"500ms\"\n\
          drain = \"1s\"\ndelivery_timeout = \"3s\"\n\
          [scylla]\nnodes = {nodes:?}\nkeyspace = {name:?}\nreplication = 1\n\
+         [gateway]\noutcome_target = \"5s\"\n\
          [link]\nlisten = \"127.0.0.1:0\"\n"
     )
 }
