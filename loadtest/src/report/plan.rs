@@ -46,7 +46,7 @@ const BASE: Step = Step {
 pub const PLAN: &[Step] = &[
     Step {
         name: "idle",
-        full: "idle --url URL --server-pid PID --sessions 5000 --settle 40 --rounds 3 --window 31",
+        full: "idle --url URL --server-pid PID --sessions 5000 --settle 15 --rounds 3 --window 31",
         small: "idle --url URL --server-pid PID --sessions 200 --settle 1 --window 3",
         ..BASE
     },

@@ -35,6 +35,14 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Pages that nobody uses go back to the kernel after two seconds, by a thread of the allocator's
+/// own: else a thread with little to do keeps what a storm of connects took, 500 bytes a session.
+#[expect(unsafe_code, reason = "the allocator reads its settings from a symbol of this name")]
+// SAFETY: nothing else has this name; jemalloc expects a pointer to text that ends with a zero,
+// which is what the slice begins with.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static MALLOC_CONF: &[u8] = b"background_thread:true,dirty_decay_ms:2000\0";
+
 fn main() -> ExitCode {
     match Cli::of_process().action() {
         Action::Standalone(flags) => standalone(flags),
