@@ -10,7 +10,7 @@
 //! raw, rooms ─▶ broadcast, idle, ramp, sync ─▶ figures
 //! report ─▶ (each mode as a child) ─▶ figures ─▶ page, docs, capacity
 //! plan, seed ─▶ chaos ─▶ (processes, proxies, replay's clients) ─▶ check
-//! raw, system ─▶ steady ─▶ growth, ready, peer, floor ◀─ bare loops over the engines' libraries
+//! raw, system ─▶ steady ─▶ overload, growth, ready, peer, floor ◀─ bare loops over the engines' libraries
 //! ```
 
 pub mod broadcast;
@@ -26,6 +26,7 @@ pub mod idle;
 pub mod ids;
 pub mod journal;
 pub mod out;
+pub mod overload;
 pub mod page;
 pub mod peer;
 pub mod pin;

@@ -16,6 +16,7 @@
 //!   docs/performance.md
 //! - `steady --sessions N --room K --rate R --server-pid PID`: latency and the cost of a delivery
 //!   under a constant rate that is offered whatever the answers
+//! - `overload --server-pid PID`: how much of too much is taken, and how fast
 //! - `growth --server-pid PID`: the same with more sessions, longer histories, more conversations
 //! - `ready --binary FILE --messages N`: how long a server that was killed takes to serve again
 //! - `floor --engine embedded --floor-program PATH --server-pid PID`: latency and throughput beside
@@ -28,8 +29,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use harkara_loadtest::{
-    broadcast, capacity, chaos, check, floor, growth, idle, out, peer, process, ramp, ready,
-    replay, report, steady, sync,
+    broadcast, capacity, chaos, check, floor, growth, idle, out, overload, peer, process, ramp,
+    ready, replay, report, steady, sync,
 };
 
 /// Plays real chat against a harkara server, checks it and measures it
@@ -62,6 +63,8 @@ enum Mode {
     Report(report::Args),
     /// Measure latency and the cost of a delivery under a constant rate
     Steady(steady::Args),
+    /// Measure how much of too much is taken, and how fast
+    Overload(overload::Args),
     /// Measure whether a delivery costs the same when there is more of everything
     Growth(growth::Args),
     /// Measure how long a killed server takes to serve again
@@ -102,6 +105,7 @@ fn run(mode: Mode) -> anyhow::Result<bool> {
         Mode::Capacity(args) => capacity::run(&args),
         Mode::Report(args) => report::run(&args),
         Mode::Steady(args) => one()?.block_on(steady::run(args)),
+        Mode::Overload(args) => one()?.block_on(overload::run(args)),
         Mode::Growth(args) => one()?.block_on(growth::run(args)),
         Mode::Ready(args) => one()?.block_on(ready::run(args)),
         Mode::Floor(args) => one()?.block_on(floor::run(args)),

@@ -10,7 +10,9 @@ pub mod conversation;
 pub mod delivery;
 pub mod inbox;
 mod metrics;
+mod panics;
 pub mod partition;
+mod seat;
 pub mod worker;
 
 pub use config::Config;

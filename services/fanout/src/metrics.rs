@@ -14,6 +14,7 @@ pub struct Metrics {
     store_retries: Counter<u64>,
     hot: UpDownCounter<i64>,
     in_flight: UpDownCounter<i64>,
+    set_aside: UpDownCounter<i64>,
     stopped: UpDownCounter<i64>,
     steps: Steps,
 }
@@ -42,15 +43,20 @@ impl Default for Metrics {
                 .i64_up_down_counter("harkara_records_in_flight")
                 .with_description("records read from the log and not yet durable in the store")
                 .build(),
+            set_aside: meter
+                .i64_up_down_counter("harkara_conversations_set_aside")
+                .with_description("conversations that wait because they panic each time")
+                .build(),
             stopped: meter
                 .i64_up_down_counter("harkara_partitions_stopped")
-                .with_description("partitions that stopped in front of a newer record")
+                .with_description("partitions that stopped in front of a record")
                 .build(),
             steps: Steps::default(),
         };
         // What never happened is 0, not absent: alerts compare numbers.
         metrics.hot.add(0, &[]);
         metrics.in_flight.add(0, &[]);
+        metrics.set_aside.add(0, &[]);
         metrics.stopped.add(0, &[]);
         metrics.quarantined.add(0, &[]);
         metrics.store_retries.add(0, &[]);
@@ -77,6 +83,10 @@ impl Metrics {
 
     pub(crate) fn in_flight(&self, change: i64) {
         self.in_flight.add(change, &[]);
+    }
+
+    pub(crate) fn set_aside(&self, change: i64) {
+        self.set_aside.add(change, &[]);
     }
 
     pub(crate) fn stopped(&self, change: i64) {

@@ -1,33 +1,26 @@
 //! A fanout worker: joins the group of the log's consumers, claims each partition it is given,
 //! and runs one actor for it until it is taken away.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
-use harkara_domain::{Epoch, Partition};
+use harkara_domain::{ConversationId, Epoch, Partition};
 use harkara_engine::{
-    Assignments, Directory, EndpointId, Entry, Lease, Link, Log, LogError, PartitionReader, Store,
-    Up, directory::Owners,
+    Assignments, Directory, Entry, Lease, Link, Log, LogError, PartitionReader, Store,
 };
 use harkara_service_runtime::{
     clock::SharedClock,
     entropy::SharedEntropy,
     sabotage::{Rule, is_broken},
 };
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config,
     metrics::Metrics,
-    partition::{
-        Context, PartitionActor,
-        actor::{Claimed, Release},
-        records::Batch,
-    },
+    panics::{Panics, Verdict},
+    partition::Context,
+    seat::{Life, READ_RETRY, Seat},
 };
 
 /// The engines a worker works with.
@@ -116,7 +109,8 @@ impl Worker {
         };
         let assignments = engines.log.consume().await?;
         let (stop, serving) = (CancellationToken::new(), TaskTracker::new());
-        let office = Office { engines, context, stop: stop.clone(), serving: serving.clone() };
+        let (panics, stopping) = (Panics::default(), stop.clone());
+        let office = Office { engines, context, stop: stopping, serving: serving.clone(), panics };
         let handing_out = office.assign(assignments, threads.handles());
         let assignments = match &threads {
             Threads::Own(_) | Threads::Given(_) => tokio::spawn(handing_out),
@@ -185,12 +179,14 @@ struct Office {
     context: Context,
     stop: CancellationToken,
     serving: TaskTracker,
+    panics: Panics,
 }
 
 impl Office {
     /// Hands partitions out to `arbiters`; to this thread where there are none.
     async fn assign(self, mut assignments: Box<dyn Assignments>, arbiters: Vec<ArbiterHandle>) {
-        while let Some(reader) = assignments.next().await {
+        // What is dropped while it stops must not come again.
+        while let Some(Some(reader)) = self.stop.run_until_cancelled(assignments.next()).await {
             let place = usize::from(reader.partition().0).checked_rem(arbiters.len());
             let office = self.clone();
             let token = self.serving.token();
@@ -216,9 +212,14 @@ impl Office {
         self.serving.wait().await;
     }
 
-    /// Claims a partition and feeds its actor until it is taken away.
+    /// Claims a partition and feeds its actor until it is taken away. After a panic it lets go of
+    /// the partition, which the log then gives once more, from its last commit on.
     async fn serve(self, mut reader: Box<dyn PartitionReader>) {
         let (partition, lease) = (reader.partition(), reader.lease());
+        let aside = match self.panics.verdict(partition) {
+            Verdict::Again(aside) => aside,
+            Verdict::Stop => return self.leave(&*lease).await,
+        };
         // Frames that arrive before the claim is known elsewhere wait in their queue.
         let frames = self.engines.link.serve(partition);
         let claimed = tokio::select! {
@@ -227,50 +228,68 @@ impl Office {
             () = self.stop.cancelled() => None,
         };
         let Some(epoch) = claimed else { return };
-        let mut seat = self.seat(&*reader, epoch, frames);
-        let mut owners = self.engines.directory.watch();
-        let batch = self.context.config.batch_records_max.max(1);
-        // Closed permits mean that the actor stopped in front of a record: it goes on answering,
-        // until the partition is taken away.
-        loop {
-            let free = seat.permits.available_permits();
-            let most = if seat.permits.is_closed() { 0 } else { batch.min(free) };
-            let next = async {
-                match most {
-                    0 => seat.room(&*lease).await,
-                    most => Some(reader.next(most).await),
-                }
-            };
-            // Always looked at in this order, so that a run can be repeated; the first ones are
-            // rare, and whoever has lost the partition does not claim it: the reader ends.
-            let ours = !lease.over();
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => break,
-                () = displaced(&mut owners, partition, seat.epoch), if ours => {
-                    self.reclaim(&mut seat, &*lease).await;
-                }
-                () = seat.silence(&*lease), if ours => self.reclaim(&mut seat, &*lease).await,
-                read = next => match read {
-                    None => {}
-                    Some(Ok(None)) => break,
-                    Some(Ok(Some(entries))) => {
-                        let fed = seat.feed(entries).await;
-                        if !fed {
-                            break;
-                        }
-                    }
-                    Some(Err(error)) => {
-                        tracing::error!(%partition, %error, "partition can't be read, will be tried again");
-                        tokio::time::sleep(READ_RETRY).await;
-                    }
-                },
+        let begun = self.context.clock.elapsed_ns();
+        let (mut seat, mut life) = Seat::new(self.context.clone(), &*reader, epoch, frames, aside);
+        match self.feed((&mut seat, &mut life), &mut *reader).await {
+            Fed::Taken => {
+                seat.release(life).await;
+                self.panics.forget(partition);
             }
-            if seat.permits.is_closed() && lease.over() {
-                break;
+            Fed::Panicked(at) => {
+                let well = self.context.clock.elapsed_ns().saturating_sub(begun);
+                self.panics.panicked(partition, at, Duration::from_nanos(well));
             }
         }
-        seat.release().await;
+    }
+
+    /// Feeds an actor until the partition is taken away or the actor panics.
+    async fn feed(
+        &self,
+        (seat, life): (&mut Seat, &mut Life),
+        reader: &mut dyn PartitionReader,
+    ) -> Fed {
+        let (partition, lease) = (reader.partition(), reader.lease());
+        let mut owners = self.engines.directory.watch();
+        let batch = self.context.config.batch_records_max.max(1);
+        loop {
+            let most = seat.free(batch);
+            let ours = !lease.over();
+            if seat.stopped() && !ours {
+                return Fed::Taken;
+            }
+            // Always looked at in this order, so that a run can be repeated; the first ones are
+            // rare, and whoever has lost the partition does not claim it: the reader ends.
+            let came = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Fed::Taken,
+                at = life.panicked() => return Fed::Panicked(at),
+                () = seat.displaced(&mut owners), if ours => Came::Displaced,
+                () = seat.silence(&*lease), if ours => Came::Displaced,
+                () = seat.room(&*lease), if most == 0 => Came::Room,
+                read = reader.next(most), if most > 0 => Came::Read(read),
+            };
+            match came {
+                Came::Displaced => self.reclaim(seat, partition, &*lease).await,
+                Came::Room => {}
+                Came::Read(Ok(None)) => return Fed::Taken,
+                // Where the actor is gone, the next turn says so.
+                Came::Read(Ok(Some(entries))) => seat.feed(entries).await,
+                Came::Read(Err(error)) => {
+                    tracing::error!(%partition, %error, "partition can't be read, will be tried again");
+                    tokio::time::sleep(READ_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Keeps a partition that panics whatever is done, and does nothing with it: who gave it would
+    /// give it again, and another owner would find the same.
+    async fn leave(&self, lease: &dyn Lease) {
+        self.context.metrics.stopped(1);
+        while !lease.over() && !self.stop.is_cancelled() {
+            tokio::time::sleep(CLAIM_RETRY).await;
+        }
+        self.context.metrics.stopped(-1);
     }
 
     /// Claims until it succeeds, or the partition is somebody else's again.
@@ -294,97 +313,31 @@ impl Office {
 
     /// Gateways are to find their way back and ask for what they missed: a worker that was frozen
     /// in front of its claim displaced this one, or this one had to be silent for a while.
-    async fn reclaim(&self, seat: &mut Seat, lease: &dyn Lease) {
+    async fn reclaim(&self, seat: &mut Seat, partition: Partition, lease: &dyn Lease) {
         if is_broken(Rule::NoNewClaim) {
             return tokio::time::sleep(READ_RETRY).await;
         }
-        if let Some(epoch) = self.claim(seat.partition, lease).await {
-            tracing::warn!(partition = %seat.partition, "partition claimed again");
-            seat.epoch = epoch;
-            seat.silenced.store(false, Ordering::Release);
-            let _ = seat.actor.send(Claimed(epoch)).await;
-        }
-    }
-
-    fn seat(
-        &self,
-        reader: &dyn PartitionReader,
-        epoch: Epoch,
-        frames: mpsc::Receiver<(EndpointId, Up)>,
-    ) -> Seat {
-        let partition = reader.partition();
-        let permits = Arc::new(Semaphore::new(self.context.config.in_flight_records_max));
-        let silenced = Arc::new(AtomicBool::new(false));
-        let spoken_for = (Arc::from(reader.committer()), reader.lease(), Arc::clone(&silenced));
-        let claimed = (partition, epoch);
-        let context = self.context.clone();
-        let actor =
-            PartitionActor::new(context, claimed, spoken_for, frames, Arc::clone(&permits)).start();
-        Seat { partition, epoch, permits, silenced, actor }
-    }
-}
-
-/// A served partition, seen from the one who feeds it.
-struct Seat {
-    partition: Partition,
-    epoch: Epoch,
-    permits: Arc<Semaphore>,
-    silenced: Arc<AtomicBool>,
-    actor: Addr<PartitionActor>,
-}
-
-impl Seat {
-    /// Waits until a record may be taken, or for a moment.
-    async fn room(&self, lease: &dyn Lease) -> Option<Result<Option<Vec<Entry>>, LogError>> {
-        if let Ok(permit) = self.permits.acquire().await {
-            drop(permit);
-        } else if lease.holds() {
-            tokio::time::sleep(READ_RETRY).await;
-        }
-        None
-    }
-
-    /// Hands records over; their permits come back when they are done. False when the actor is
-    /// gone.
-    async fn feed(&self, entries: Vec<Entry>) -> bool {
-        let taken = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        if let Ok(permits) = self.permits.acquire_many(taken).await {
-            permits.forget();
-        }
-        self.actor.send(Batch(entries)).await.is_ok()
-    }
-
-    /// Resolves when something was not said for want of a lease, and could be said now.
-    async fn silence(&self, lease: &dyn Lease) {
-        while !(self.silenced.load(Ordering::Acquire) && lease.holds()) {
-            tokio::time::sleep(READ_RETRY).await;
-        }
-    }
-
-    /// Waits until the actor has finished what it began.
-    async fn release(self) {
-        let (sender, ended) = oneshot::channel();
-        if self.actor.send(Release(sender)).await.is_ok() {
-            // An error is what is waited for: the actor is gone, and the sender with it.
-            let _ = ended.await;
+        if let Some(epoch) = self.claim(partition, lease).await {
+            tracing::warn!(%partition, "partition claimed again");
+            seat.claimed(epoch).await;
         }
     }
 }
 
-/// Resolves when the directory names a later claim of the partition than this one.
-async fn displaced(owners: &mut watch::Receiver<Owners>, partition: Partition, epoch: Epoch) {
-    let later = |owners: &Owners| {
-        let owner = owners.get(usize::from(partition.0)).and_then(Option::as_ref);
-        owner.is_some_and(|owner| owner.epoch > epoch)
-    };
-    if owners.wait_for(later).await.is_err() {
-        // No directory any more: nobody is told anything.
-        std::future::pending::<()>().await;
-    }
+/// How feeding a partition ended.
+enum Fed {
+    /// It was taken away, or the worker stops.
+    Taken,
+    /// The actor is gone, perhaps because of this conversation.
+    Panicked(Option<ConversationId>),
 }
 
-/// Between two tries to read a partition that failed.
-const READ_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+/// What came while a partition is fed.
+enum Came {
+    Displaced,
+    Room,
+    Read(Result<Option<Vec<Entry>>, LogError>),
+}
 
 /// Between two tries to claim a partition, and two looks at whether that is needed.
-const CLAIM_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
+const CLAIM_RETRY: Duration = Duration::from_millis(100);

@@ -34,6 +34,10 @@ pub struct Config {
     /// answered `unavailable`. 16,384 × ~120 bytes = 2 MB; while a worker is away for
     /// `outcome_timeout`, room for 1,600 a second.
     pub undecided_sends_max: usize,
+    /// From a send's appending to its outcome, on average: longer is overload, and load is given up
+    /// (`load/overload.rs`). Twenty times what the embedded engines take (0.5 ms); where engines take
+    /// more than half of it without load, twice what they take counts instead.
+    pub outcome_target: HumanDuration,
     /// Bytes queued for one client from which on it gets no typing notices and read marks, and
     /// catching up pauses: about 1,000 events of 250 bytes.
     pub outbound_soft_bytes: usize,
@@ -91,6 +95,7 @@ impl Default for Config {
             frame_bytes_max: 64 * 1024,
             requests_in_flight_max: 64,
             undecided_sends_max: 16_384,
+            outcome_target: HumanDuration::from_millis(10),
             outbound_soft_bytes: 256 * 1024,
             outbound_hard_bytes: 1024 * 1024,
             sends_per_second_max: Some(50),
@@ -148,6 +153,7 @@ impl Config {
         let durations = [
             ("session_start_timeout", self.session_start_timeout),
             ("heartbeat", self.heartbeat),
+            ("outcome_target", self.outcome_target),
             ("outcome_timeout", self.outcome_timeout),
             ("owner_timeout", self.owner_timeout),
             ("tcp_user_timeout", self.tcp_user_timeout),

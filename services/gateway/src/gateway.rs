@@ -18,6 +18,7 @@ use crate::{
     Config,
     auth::{Identity, KeyMark, Verifier},
     hub::{Hub, Parts},
+    load::Stage,
     metrics::Metrics,
     session::{Grant, SessionActor},
     transport::{Refusal, Sessions, SocketHandle, Upgrade},
@@ -28,6 +29,9 @@ const RESTART: u16 = 1012;
 
 /// From the word to leave until sockets are closed: many times what an append takes.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
+
+/// Least pause of who is not let in under load, milliseconds; each gets up to twice that.
+const COME_BACK_MS: u64 = 5_000;
 
 /// Names that a thread remembers to have stored: 10,000 × ~120 bytes = 1.2 MB.
 const NAMES_REMEMBERED: usize = 10_000;
@@ -93,6 +97,16 @@ impl Gateway {
             visitors: RefCell::default(),
             leaving: Cell::new(false),
         })
+    }
+
+    /// Under load those who are there come first.
+    fn spare_connects(&self) -> Result<(), Refusal> {
+        if !self.hub.load.gives_up(Stage::Connects, self.clock.elapsed_ns()) {
+            return Ok(());
+        }
+        let message = "the server has more to do than it can";
+        let more = Duration::from_millis(self.entropy.below(COME_BACK_MS));
+        Err(Refusal::unavailable(message, Duration::from_millis(COME_BACK_MS) + more))
     }
 
     /// Verifies a token.
@@ -173,6 +187,7 @@ impl Sessions for ThreadGateway {
     type Actor = SessionActor;
 
     fn admit(&self, upgrade: &Upgrade) -> Result<Grant, Refusal> {
+        self.0.spare_connects()?;
         match &upgrade.bearer {
             None => Ok(Grant(None)),
             Some(token) => match self.0.verify(token.expose_secret()) {

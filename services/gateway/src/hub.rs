@@ -3,23 +3,31 @@
 //!
 //! Everything here runs on one thread and is reached through an `Rc`; no call blocks or is
 //! re-entered by a socket. Files: [`feed`] is the pure order of one conversation's events,
-//! `frames` takes what owners say, `entries`, `subscriptions` and `asks` speak to owners, `catch_up` reads
-//! the store for those who missed something (architecture D8).
+//! `frames` takes what owners say, `guard` holds panics off, `entries`, `inboxes`, `subscriptions`
+//! and `asks` speak to owners, `catch_up` reads the store for those who missed something
+//! (architecture D8).
 
 mod asks;
 mod catch_up;
 pub(crate) mod entries;
 pub mod feed;
 mod frames;
+mod guard;
+mod inboxes;
 pub(crate) mod notices;
 mod sessions;
 pub(crate) mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+};
 
-use harkara_domain::{ClientId, ConversationId, DeviceId, Entry, Epoch, Partition, Seq, UserId};
+use harkara_domain::{ClientId, ConversationId, DeviceId, Epoch, Partition, Seq, UserId};
 use harkara_engine::{
     Down, EndpointId, GatewayLink, Store, Up,
     link::{Answer, Outcome, Unreachable},
@@ -28,8 +36,8 @@ use harkara_service_runtime::clock::SharedClock;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::sessions::Key;
-use self::{feed::Feed, sessions::Sessions};
-use crate::{Config, metrics::Metrics, peer::Peer, sends::Load};
+use self::{entries::Word, feed::Feed, inboxes::Unheard, sessions::Sessions};
+use crate::{Config, load::Load, metrics::Metrics, peer::Peer};
 
 /// Catch-ups that read the store at one time, per thread: 64 × a page of ~25 KB = 1.6 MB.
 const CATCH_UPS_MAX: usize = 64;
@@ -56,8 +64,18 @@ pub struct Hub {
     state: RefCell<State>,
     catch_ups: Semaphore,
     /// What has to be said to owners again: it found no room, or frames were lost.
-    unsaid: RefCell<Vec<Up>>,
+    unsaid: RefCell<VecDeque<Up>>,
+    said: Said,
     subscribing: Semaphore,
+}
+
+/// The pace at which things are said again.
+#[derive(Default)]
+struct Said {
+    /// What was said again and has no answer, as far as is known.
+    unanswered: Cell<usize>,
+    /// When a loss was noticed last.
+    noticed: Cell<u64>,
 }
 
 #[derive(Default)]
@@ -67,13 +85,17 @@ struct State {
     inboxes: HashMap<ConversationId, Vec<Key>>,
     epochs: HashMap<Partition, Epoch>,
     answers: HashMap<u64, oneshot::Sender<Answer>>,
-    entries: HashMap<(ConversationId, UserId), Vec<oneshot::Sender<Option<Entry>>>>,
+    entries: HashMap<(ConversationId, UserId), Vec<oneshot::Sender<Word>>>,
     outcomes: HashMap<(ConversationId, DeviceId, ClientId), Vec<oneshot::Sender<Outcome>>>,
     /// Users whose entry changed and whose sessions are told with the owner's answer.
     refreshing: HashMap<ConversationId, Vec<UserId>>,
     /// Ends of subscription that an owner was told of in the last sweeps: a session of the same
     /// user that asked before and follows after must ask again.
     ended: HashMap<(ConversationId, UserId), u8>,
+    /// Inboxes whose owners have not confirmed that this thread listens.
+    unheard: HashMap<ConversationId, Unheard>,
+    /// Sessions whose lists are being read again, and whether once more after that.
+    rereading: HashMap<Key, bool>,
     requests: u64,
 }
 
@@ -107,7 +129,7 @@ impl Hub {
     pub fn new(parts: Parts) -> Self {
         let (endpoint, link) = parts.endpoint;
         Self {
-            load: Rc::new(Load::new(&parts.config)),
+            load: Rc::new(Load::new(&parts.config, Rc::clone(&parts.metrics))),
             config: parts.config,
             store: parts.store,
             clock: parts.clock,
@@ -118,6 +140,7 @@ impl Hub {
             state: RefCell::default(),
             catch_ups: Semaphore::new(CATCH_UPS_MAX),
             unsaid: RefCell::default(),
+            said: Said::default(),
             subscribing: Semaphore::new(SUBSCRIBING_MAX),
         }
     }
@@ -129,20 +152,25 @@ impl Hub {
             // Always looked at in this order, so that a run can be repeated; the first one is rare.
             tokio::select! {
                 biased;
-                _ = sweep.tick() => {
+                _ = sweep.tick() => self.guarded(None, || {
+                    // An answer that is not there after a second was lost.
+                    self.said.unanswered.set(0);
                     self.notice_loss();
                     self.say_again();
                     self.sweep();
                     self.expire_sends();
-                }
+                }),
                 frame = frames.recv() => {
                     let Some(frame) = frame else { return };
-                    self.take(&frame);
+                    self.guarded(Some(frame.conversation), || self.take(&frame));
                     for _ in 1..FRAMES_PER_TURN {
                         let Ok(frame) = frames.try_recv() else { break };
-                        self.take(&frame);
+                        self.guarded(Some(frame.conversation), || self.take(&frame));
                     }
-                    self.notice_loss();
+                    self.guarded(None, || {
+                        self.notice_loss();
+                        self.say_again();
+                    });
                     tokio::task::yield_now().await;
                 }
             }
@@ -161,12 +189,13 @@ impl Hub {
         self.state.borrow_mut().sessions.insert(peer)
     }
 
-    /// Outcomes that a link lost are not waited for.
+    /// Outcomes that a link lost are not waited for, and what is over is over although nobody sends.
     fn expire_sends(&self) {
+        let now = self.clock.elapsed_ns();
+        self.load.look(now);
         if self.load.is_idle() {
             return;
         }
-        let now = self.clock.elapsed_ns();
         for (_, local) in self.state.borrow().sessions.iter() {
             local.peer.expire(now);
         }
@@ -195,7 +224,7 @@ impl Hub {
     /// The same, said again with the next sweep where it finds no room.
     fn up_surely(&self, up: Up) {
         if self.up(up.clone()).is_err() {
-            self.unsaid.borrow_mut().push(up);
+            self.unsaid.borrow_mut().push_back(up);
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod fuzzing;
 pub mod gateway;
 pub mod http;
 pub mod hub;
+pub mod load;
 mod metrics;
 pub mod peer;
 pub mod sends;

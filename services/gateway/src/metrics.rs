@@ -6,6 +6,8 @@ use opentelemetry::{
     metrics::{Counter, UpDownCounter},
 };
 
+use crate::load::Stage;
+
 /// Instruments of all threads of a gateway.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -16,6 +18,8 @@ pub struct Metrics {
     evicted: Counter<u64>,
     dropped: Counter<u64>,
     repaired: Counter<u64>,
+    given_up: Counter<u64>,
+    stage: UpDownCounter<i64>,
     steps: Steps,
 }
 
@@ -51,6 +55,14 @@ impl Default for Metrics {
                 .u64_counter("harkara_gaps_repaired")
                 .with_description("times a hub read events from the store that its link had lost")
                 .build(),
+            given_up: meter
+                .u64_counter("harkara_given_up")
+                .with_description("what was not done for want of room, by what it was")
+                .build(),
+            stage: meter
+                .i64_up_down_counter("harkara_overload_stage")
+                .with_description("stages of overload, 0 to 5, summed over the threads")
+                .build(),
             steps: Steps::default(),
         };
         // What never happened is 0, not absent: alerts compare numbers.
@@ -59,6 +71,10 @@ impl Default for Metrics {
         metrics.delivered.add(0, &[]);
         metrics.dropped.add(0, &[]);
         metrics.repaired.add(0, &[]);
+        metrics.stage.add(0, &[]);
+        for what in Stage::ALL.into_iter().filter(|stage| *stage != Stage::Calm) {
+            metrics.given_up.add(0, &[KeyValue::new("what", word(what))]);
+        }
         metrics
     }
 }
@@ -92,7 +108,27 @@ impl Metrics {
         self.repaired.add(1, &[]);
     }
 
+    pub(crate) fn given_up(&self, what: Stage) {
+        self.given_up.add(1, &[KeyValue::new("what", word(what))]);
+    }
+
+    pub(crate) fn stage(&self, before: Stage, now: Stage) {
+        let number = |stage: Stage| i64::try_from(stage.number()).unwrap_or(0);
+        self.stage.add(number(now) - number(before), &[]);
+    }
+
     pub(crate) fn step(&self, step: Step, nanos: u64) {
         self.steps.record(step, nanos);
+    }
+}
+
+const fn word(what: Stage) -> &'static str {
+    match what {
+        Stage::Calm => "nothing",
+        Stage::Typing => "typing",
+        Stage::Receipts => "receipt",
+        Stage::History => "history",
+        Stage::Connects => "connect",
+        Stage::Sends => "send",
     }
 }

@@ -12,8 +12,9 @@ use harkara_protocol::{
 use tokio::sync::Semaphore;
 
 use crate::{
+    load::{Entry, Load},
     metrics::Metrics,
-    sends::{Load, Sends},
+    sends::Sends,
     transport::{SocketHandle, frames::encode_text_frame},
 };
 
@@ -112,7 +113,8 @@ impl Peer {
         request: RequestId,
         now: u64,
     ) {
-        self.sends.borrow_mut().begin(to, client_id, request, now);
+        let entry = Entry { tenant: self.tenant, conversation: to, since: now };
+        self.sends.borrow_mut().begin(entry, client_id, request);
         self.hold_if_full();
     }
 
@@ -133,9 +135,9 @@ impl Peer {
     }
 
     /// An outcome is about to be told: whatever `accepted` is owed for it comes first.
-    pub fn accepted_first(&self, from: ConversationId, client_id: ClientId) {
+    pub fn accepted_first(&self, from: ConversationId, client_id: ClientId, now: u64) {
         loop {
-            let owed = self.sends.borrow_mut().decided(from, client_id);
+            let owed = self.sends.borrow_mut().decided(from, client_id, now);
             let Some(request) = owed else { break };
             self.send_accepted(&request);
         }
@@ -146,6 +148,12 @@ impl Peer {
     pub fn expire(&self, now: u64) {
         self.sends.borrow_mut().expire(now);
         self.hold_if_full();
+    }
+
+    /// How many of its sends are under way.
+    #[must_use]
+    pub fn undecided(&self) -> usize {
+        self.sends.borrow().len()
     }
 
     fn hold_if_full(&self) {

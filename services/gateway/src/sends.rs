@@ -3,56 +3,19 @@
 //! session that has as many undecided sends as requests may be in flight is not read from before
 //! one is decided, so what a client pours in comes out at the pace of the slowest step.
 
-use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
+use std::{collections::VecDeque, rc::Rc};
 
 use harkara_domain::{ClientId, ConversationId};
 use harkara_protocol::client::RequestId;
 
-use crate::Config;
-
-/// Undecided sends of a thread, counted by all of its sessions.
-#[derive(Debug)]
-pub struct Load {
-    undecided: Cell<usize>,
-    thread_max: usize,
-    session_max: usize,
-    patience_ns: u64,
-}
-
-impl Load {
-    /// Nothing is under way.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let patience: Duration = config.outcome_timeout.into();
-        Self {
-            undecided: Cell::new(0),
-            thread_max: config.undecided_sends_max,
-            session_max: config.requests_in_flight_max,
-            patience_ns: u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX),
-        }
-    }
-
-    /// Is there as much under way as the thread takes?
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.undecided.get() >= self.thread_max
-    }
-
-    /// Is nothing under way?
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.undecided.get() == 0
-    }
-}
+use crate::load::{Entry, Load};
 
 #[derive(Debug)]
 struct Undecided {
-    conversation: ConversationId,
+    entry: Entry,
     client_id: ClientId,
     /// The request, until it is answered.
     owed: Option<RequestId>,
-    /// When, on the clock that never goes back.
-    since: u64,
 }
 
 /// The undecided sends of one session, in the order of their appending.
@@ -70,10 +33,12 @@ impl Sends {
     }
 
     /// A send is being appended.
-    pub fn begin(&mut self, to: ConversationId, client_id: ClientId, request: RequestId, now: u64) {
-        let owed = Some(request);
-        self.undecided.push_back(Undecided { conversation: to, client_id, owed, since: now });
-        self.load.undecided.set(self.load.undecided.get() + 1);
+    pub fn begin(&mut self, entry: Entry, client_id: ClientId, request: RequestId) {
+        if self.undecided.is_empty() {
+            self.load.busy(true);
+        }
+        self.undecided.push_back(Undecided { entry, client_id, owed: Some(request) });
+        self.load.begun(entry);
     }
 
     /// The record is durable. True where the request has no answer yet.
@@ -83,16 +48,25 @@ impl Sends {
 
     /// The append failed, or nobody knows. False where the record turned out to be durable.
     pub fn failed(&mut self, request: &RequestId) -> bool {
-        let found = self.find(request);
-        found.is_some_and(|index| self.remove(index).is_some())
+        let Some(undecided) = self.find(request).and_then(|index| self.remove(index)) else {
+            return false;
+        };
+        self.load.ended(undecided.entry);
+        true
     }
 
     /// An outcome is about to be told: a request that it decides and that has no answer yet. Call it
     /// until there is none.
-    pub fn decided(&mut self, from: ConversationId, client_id: ClientId) -> Option<RequestId> {
-        let same = |u: &Undecided| (u.conversation, u.client_id) == (from, client_id);
+    pub fn decided(
+        &mut self,
+        from: ConversationId,
+        client_id: ClientId,
+        now: u64,
+    ) -> Option<RequestId> {
+        let same = |u: &Undecided| (u.entry.conversation, u.client_id) == (from, client_id);
         while let Some(index) = self.undecided.iter().position(same) {
             let decided = self.remove(index)?;
+            self.load.decided(decided.entry, now);
             if decided.owed.is_some() {
                 return decided.owed;
             }
@@ -102,17 +76,30 @@ impl Sends {
 
     /// Forgets sends whose outcome was lost on its way: their client asks for it by a repeat.
     pub fn expire(&mut self, now: u64) {
-        let patience = self.load.patience_ns;
-        let lost = |u: &Undecided| u.owed.is_none() && now.saturating_sub(u.since) > patience;
+        let patience = self.load.patience_ns();
+        let lost = |u: &Undecided| u.owed.is_none() && now.saturating_sub(u.entry.since) > patience;
         while let Some(index) = self.undecided.iter().position(lost) {
-            self.remove(index);
+            let Some(expired) = self.remove(index) else { return };
+            self.load.ended(expired.entry);
         }
+    }
+
+    /// How many are undecided.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.undecided.len()
+    }
+
+    /// Are none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.undecided.is_empty()
     }
 
     /// As many are undecided as may be.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.undecided.len() >= self.load.session_max
+        self.undecided.len() >= self.load.session_max()
     }
 
     fn find(&self, request: &RequestId) -> Option<usize> {
@@ -121,10 +108,10 @@ impl Sends {
 
     fn remove(&mut self, index: usize) -> Option<Undecided> {
         let removed = self.undecided.remove(index)?;
-        self.load.undecided.set(self.load.undecided.get() - 1);
         if self.undecided.is_empty() {
             // An idle session owns no memory here.
             self.undecided = VecDeque::new();
+            self.load.busy(false);
         }
         Some(removed)
     }
@@ -132,15 +119,22 @@ impl Sends {
 
 impl Drop for Sends {
     fn drop(&mut self) {
-        self.load.undecided.set(self.load.undecided.get() - self.undecided.len());
+        if !self.undecided.is_empty() {
+            self.load.busy(false);
+        }
+        for undecided in &self.undecided {
+            self.load.ended(undecided.entry);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use harkara_domain::TenantId;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Config;
 
     const ROOM: ConversationId = ConversationId::from_bytes([1; 16]);
 
@@ -152,6 +146,9 @@ mod tests {
         serde_json::from_str(&n.to_string()).expect("an id")
     }
 
+    const ENTRY: Entry =
+        Entry { tenant: TenantId::from_bytes([7; 16]), conversation: ROOM, since: 0 };
+
     fn sends(load: &Rc<Load>) -> Sends {
         Sends::new(Rc::clone(load))
     }
@@ -159,23 +156,27 @@ mod tests {
     fn load() -> Rc<Load> {
         let config =
             Config { requests_in_flight_max: 2, undecided_sends_max: 3, ..Config::default() };
-        Rc::new(Load::new(&config))
+        Rc::new(Load::new(&config, Rc::default()))
+    }
+
+    fn takes(load: &Load) -> bool {
+        load.admit(ENTRY, 0).is_ok()
     }
 
     #[test]
     fn full_until_decided_and_answered_once() {
         let load = load();
         let (mut first, mut second) = (sends(&load), sends(&load));
-        first.begin(ROOM, id(1), request(1), 0);
-        first.begin(ROOM, id(2), request(2), 0);
-        assert!(first.is_full() && !load.is_full());
-        second.begin(ROOM, id(1), request(1), 0);
-        assert!(load.is_full());
+        first.begin(ENTRY, id(1), request(1));
+        first.begin(ENTRY, id(2), request(2));
+        assert!(first.is_full() && takes(&load));
+        second.begin(ENTRY, id(1), request(1));
+        assert!(!takes(&load));
         assert!(first.appended(&request(1)), "its answer is owed");
         assert!(first.is_full(), "accepted is not decided");
-        assert_eq!(first.decided(ROOM, id(1)), None, "answered before");
-        assert!(!first.is_full() && !load.is_full());
-        assert_eq!(first.decided(ROOM, id(2)), Some(request(2)), "the outcome was faster");
+        assert_eq!(first.decided(ROOM, id(1), 1), None, "answered before");
+        assert!(!first.is_full() && takes(&load));
+        assert_eq!(first.decided(ROOM, id(2), 1), Some(request(2)), "the outcome was faster");
         assert!(!first.appended(&request(2)));
         drop(second);
         assert!(load.is_idle());
@@ -185,7 +186,7 @@ mod tests {
     fn a_lost_outcome_is_not_waited_for_for_ever() {
         let load = load();
         let mut sends = sends(&load);
-        sends.begin(ROOM, id(1), request(1), 0);
+        sends.begin(ENTRY, id(1), request(1));
         sends.expire(u64::MAX);
         assert!(!load.is_idle(), "not appended yet: its answer is owed");
         assert!(sends.appended(&request(1)));
@@ -206,14 +207,14 @@ mod tests {
             for (op, n) in ops {
                 let at = usize::from(n);
                 match op {
-                    0 => { sends.begin(ROOM, id(n), request(n), 0); begun[at] += 1; }
+                    0 => { sends.begin(ENTRY, id(n), request(n)); begun[at] += 1; }
                     1 => answered[at] += u32::from(sends.appended(&request(n))),
                     2 => answered[at] += u32::from(sends.failed(&request(n))),
-                    3 => while sends.decided(ROOM, id(n)).is_some() { answered[at] += 1; },
+                    3 => while sends.decided(ROOM, id(n), 1).is_some() { answered[at] += 1; },
                     _ => sends.expire(u64::MAX),
                 }
                 prop_assert!(answered[at] <= begun[at]);
-                prop_assert_eq!(load.undecided.get(), sends.undecided.len());
+                prop_assert_eq!(load.under_way(), sends.undecided.len());
             }
             drop(sends);
             prop_assert!(load.is_idle());

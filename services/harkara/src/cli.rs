@@ -1,7 +1,7 @@
 //! The command line: `harkara` (or `harkara standalone`) serves alone, `harkara gateway`, `fanout`
-//! and `migrate` are the roles of a cluster, `harkara config print` shows the settings,
-//! `harkara chat` is the terminal client, `harkara export`, `import` and `verify` move and check
-//! data. Flags become the last layer of the settings.
+//! and `migrate` are the roles of a cluster, `harkara rules` says which rules are in force there,
+//! `harkara config print` shows the settings, `harkara chat` is the terminal client, `harkara
+//! export`, `import`, `rebuild` and `verify` move, mend and check data. Flags become the last layer of the settings.
 
 use std::path::PathBuf;
 
@@ -34,6 +34,8 @@ enum Command {
     Fanout(ServerArgs),
     /// Make a cluster's topics and tables, or bring them up to date; says what it did.
     Migrate(MigrateArgs),
+    /// Show which rules are in force in a cluster and what its workers know, or put others in force.
+    Rules(RulesArgs),
     /// Settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -43,8 +45,10 @@ enum Command {
     Export(ExportArgs),
     /// Write an archive into a data directory; goes on where it was.
     Import(ImportArgs),
+    /// Bring a store that fell behind, or was restored from a backup, forward by its log.
+    Rebuild(CheckArgs),
     /// Recompute everything: sequences, chains, lists, and that store and log agree.
-    Verify(VerifyArgs),
+    Verify(CheckArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +82,8 @@ pub enum Action {
     Fanout(ServerArgs),
     /// Make topics and tables.
     Migrate(MigrateArgs),
+    /// Rules in force.
+    Rules(RulesArgs),
     /// Print the settings.
     ConfigPrint(PrintArgs),
     /// Chat.
@@ -86,8 +92,10 @@ pub enum Action {
     Export(ExportArgs),
     /// Read an archive.
     Import(ImportArgs),
+    /// Bring a store forward.
+    Rebuild(CheckArgs),
     /// Recompute everything.
-    Verify(VerifyArgs),
+    Verify(CheckArgs),
 }
 
 /// Flags of a server. Each sets the key of the settings that its help names.
@@ -113,19 +121,36 @@ pub struct ServerArgs {
     dev_allow_non_loopback: bool,
 }
 
+/// Whose settings a command for a whole cluster takes.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArgs {
+    /// Settings file, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Form of log lines (telemetry.log): text or json.
+    #[arg(long, value_name = "FORM")]
+    log: Option<String>,
+}
+
 /// Flags of `harkara migrate`.
 #[derive(Debug, Clone, Args)]
 pub struct MigrateArgs {
-    /// Settings file, TOML.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Form of log lines (telemetry.log): text or json.
-    #[arg(long, value_name = "FORM")]
-    pub log: Option<String>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// Begin a new life of the log on purpose: the old topics are lost or given up. What was
     /// accepted and not yet stored is gone with them.
     #[arg(long)]
     pub new_log: bool,
+}
+
+/// Flags of `harkara rules`.
+#[derive(Debug, Clone, Args)]
+pub struct RulesArgs {
+    /// Put these rules in force; refused unless every worker that runs knows them.
+    #[arg(long, value_name = "VERSION")]
+    pub set: Option<u16>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Flags of `harkara config print`.
@@ -175,9 +200,9 @@ pub struct ImportArgs {
     pub data: DataArgs,
 }
 
-/// Flags of `harkara verify`.
+/// Flags of `harkara rebuild` and `harkara verify`.
 #[derive(Debug, Clone, Args)]
-pub struct VerifyArgs {
+pub struct CheckArgs {
     /// Print one object of JSON instead of sentences.
     #[arg(long)]
     pub json: bool,
@@ -230,22 +255,23 @@ impl Cli {
             Some(Command::Gateway(server)) => Action::Gateway(server),
             Some(Command::Fanout(server)) => Action::Fanout(server),
             Some(Command::Migrate(migrate)) => Action::Migrate(migrate),
+            Some(Command::Rules(rules)) => Action::Rules(rules),
             Some(Command::Config(ConfigCommand::Print(print))) => Action::ConfigPrint(print),
             Some(Command::Chat(chat)) => Action::Chat(chat),
             Some(Command::Export(export)) => Action::Export(export),
             Some(Command::Import(import)) => Action::Import(import),
+            Some(Command::Rebuild(rebuild)) => Action::Rebuild(rebuild),
             Some(Command::Verify(verify)) => Action::Verify(verify),
         }
     }
 }
 
-#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster migrates"))]
-impl MigrateArgs {
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "of a cluster only"))]
+impl ClusterArgs {
     /// All sources of the settings of this process.
     #[must_use]
-    pub fn sources(&self) -> Sources {
-        ServerArgs { config: self.config.clone(), log: self.log.clone(), ..Default::default() }
-            .sources()
+    pub fn sources(self) -> Sources {
+        ServerArgs { config: self.config, log: self.log, ..ServerArgs::default() }.sources()
     }
 }
 
@@ -351,6 +377,13 @@ mod tests {
         assert_eq!(import.data.config.as_deref(), Some("f".as_ref()));
         let Ok(Action::Verify(verify)) = parse("harkara verify --json") else { panic!() };
         assert!(verify.json && verify.data.data.is_none());
+        let Ok(Action::Rebuild(rebuild)) = parse("harkara rebuild --cluster --config f") else {
+            panic!()
+        };
+        assert!(rebuild.cluster && !rebuild.json);
+        assert!(parse("harkara rebuild --cluster").is_err());
+        let Ok(Action::Rules(rules)) = parse("harkara rules --config f --set 2") else { panic!() };
+        assert_eq!(rules.set, Some(2));
         assert!(parse("harkara export --data d").is_err());
         assert!(parse("harkara import --data d").is_err());
     }

@@ -3,7 +3,8 @@
 //!
 //! [`settings`] is what they are told, [`engines`] opens Kafka and the store and waits for them,
 //! [`link`] is how gateways and workers reach each other, [`metrics`] what the engines count;
-//! [`gateway`], [`fanout`] and [`migrate`](mod@migrate) are a role each.
+//! [`gateway`], [`fanout`] and [`migrate`](mod@migrate) are a role each, [`rules`](mod@rules) is a
+//! command of administrators.
 
 mod engines;
 mod fanout;
@@ -12,6 +13,7 @@ mod link;
 mod metrics;
 mod migrate;
 mod moving;
+mod rules;
 mod settings;
 
 use std::process::ExitCode;
@@ -21,7 +23,7 @@ use harkara_service_runtime::lifecycle::{Exit, fatal};
 use self::settings::Settings;
 use crate::{
     allow_connections,
-    cli::{ImportArgs, MigrateArgs, PrintArgs, Role, ServerArgs, VerifyArgs},
+    cli::{CheckArgs, ImportArgs, MigrateArgs, PrintArgs, Role, RulesArgs, ServerArgs},
     moved, print, serve,
 };
 
@@ -48,12 +50,22 @@ pub fn fanout(flags: ServerArgs) -> ExitCode {
 
 /// `harkara migrate`.
 pub fn migrate(args: MigrateArgs) -> ExitCode {
-    let settings = match Settings::load(&args.sources(), Role::Migrate) {
+    let settings = match Settings::load(&args.cluster.sources(), Role::Migrate) {
         Ok(loaded) => loaded.value,
         Err(error) => return fatal(Exit::Settings, &error),
     };
     let telemetry = settings.telemetry.clone();
     serve(&telemetry, async |_| migrate::run(settings, args.new_log).await)
+}
+
+/// `harkara rules`.
+pub fn rules(args: RulesArgs) -> ExitCode {
+    let settings = match Settings::load(&args.cluster.sources(), Role::Migrate) {
+        Ok(loaded) => loaded.value,
+        Err(error) => return fatal(Exit::Settings, &error),
+    };
+    let telemetry = settings.telemetry.clone();
+    serve(&telemetry, async |_| rules::run(settings, args.set).await)
 }
 
 /// `harkara import --cluster`.
@@ -66,8 +78,18 @@ pub fn import(args: ImportArgs) -> ExitCode {
     }
 }
 
+/// `harkara rebuild --cluster`.
+pub fn rebuild(args: CheckArgs) -> ExitCode {
+    match Settings::load(&args.data.clone().sources(), Role::Migrate) {
+        Ok(loaded) => {
+            moved(&loaded.value.telemetry, async || moving::rebuild(&loaded.value, &args).await)
+        }
+        Err(error) => fatal(Exit::Settings, &error),
+    }
+}
+
 /// `harkara verify --cluster`.
-pub fn verify(args: VerifyArgs) -> ExitCode {
+pub fn verify(args: CheckArgs) -> ExitCode {
     match Settings::load(&args.data.clone().sources(), Role::Migrate) {
         Ok(loaded) => {
             moved(&loaded.value.telemetry, async || moving::verify(&loaded.value, &args).await)

@@ -44,11 +44,16 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 pub static MALLOC_CONF: &[u8] = b"background_thread:true,dirty_decay_ms:2000\0";
 
 fn main() -> ExitCode {
+    #[cfg(feature = "next-rules")]
+    if std::env::var_os("NEXT_RULES").is_some() {
+        harkara_domain::command::know_next_rules();
+    }
     match Cli::of_process().action() {
         Action::Standalone(flags) => standalone(flags),
         Action::Gateway(flags) => cluster::gateway(flags),
         Action::Fanout(flags) => cluster::fanout(flags),
         Action::Migrate(args) => cluster::migrate(args),
+        Action::Rules(args) => cluster::rules(args),
         Action::ConfigPrint(args) if args.role == Role::Standalone => print_config(args.server),
         Action::ConfigPrint(args) => cluster::print_config(args),
         Action::Chat(args) => chat(args),
@@ -58,11 +63,15 @@ fn main() -> ExitCode {
                 .map(|()| true)
         }),
         Action::Import(args) if args.cluster => cluster::import(args),
+        Action::Rebuild(args) if args.cluster => cluster::rebuild(args),
         Action::Verify(args) if args.cluster => cluster::verify(args),
         Action::Import(args) => moving(args.data, async move |settings| {
             let (data, partitions) = (&settings.data.dir, settings.log.partitions);
             let imported = moving::local::import(&args.from, data, partitions, args.progress).await;
             imported.map(|()| true)
+        }),
+        Action::Rebuild(args) => moving(args.data, async move |settings| {
+            moving::local::rebuild(&settings.data.dir, &settings.fanout, args.json).await
         }),
         Action::Verify(args) => moving(args.data, async move |settings| {
             moving::local::verify(&settings.data.dir, args.json).await
@@ -95,6 +104,7 @@ fn serve(
         Err(error) => return fatal(Exit::Settings, &error),
     };
     process::register_metrics();
+    process::report_panics();
     let ended = actix::System::new().block_on(role(&telemetry));
     telemetry.shutdown();
     match ended {

@@ -1,7 +1,8 @@
 //! Moving up: `harkara export` writes a stopped standalone's data as an archive, `harkara import`
-//! writes an archive into a store, `harkara verify` proves that a store and a log agree. All three
-//! know engines by their traits only, so they work between any two of them; [`local`] gives them
-//! a data directory. Beside serving: nothing of the message path comes through here.
+//! writes an archive into a store, `harkara rebuild` brings a store forward by its log, `harkara
+//! verify` proves that a store and a log agree. All of them know engines by their traits only, so
+//! they work between any two of them; [`local`] gives them a data directory. Beside serving:
+//! nothing of the message path comes through here.
 //!
 //! What is carried: events as they are (ids, sequences, times, hash chain), each conversation's
 //! state, lists, read cursors, profiles. What is not: the log (its records are events already).
@@ -13,6 +14,7 @@ pub mod export;
 pub mod import;
 pub mod local;
 mod progress;
+pub mod rebuild;
 mod settle;
 #[cfg(test)]
 mod tests;

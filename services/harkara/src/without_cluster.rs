@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use harkara_service_runtime::lifecycle::{Exit, fatal};
 
-use crate::cli::{ImportArgs, MigrateArgs, PrintArgs, ServerArgs, VerifyArgs};
+use crate::cli::{CheckArgs, ImportArgs, MigrateArgs, PrintArgs, RulesArgs, ServerArgs};
 
 fn without() -> ExitCode {
     let message = "this build has the embedded engines only; build with `cargo build --release \
@@ -27,13 +27,23 @@ pub fn migrate(_: MigrateArgs) -> ExitCode {
     without()
 }
 
+/// `harkara rules`.
+pub fn rules(_: RulesArgs) -> ExitCode {
+    without()
+}
+
 /// `harkara import --cluster`.
 pub fn import(_: ImportArgs) -> ExitCode {
     without()
 }
 
+/// `harkara rebuild --cluster`.
+pub fn rebuild(_: CheckArgs) -> ExitCode {
+    without()
+}
+
 /// `harkara verify --cluster`.
-pub fn verify(_: VerifyArgs) -> ExitCode {
+pub fn verify(_: CheckArgs) -> ExitCode {
     without()
 }
 

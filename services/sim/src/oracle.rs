@@ -55,12 +55,12 @@ pub fn judge(cluster: &Cluster, devices: &[Rc<Device>]) -> Vec<Breach> {
     for device in devices {
         breaches.extend(seen::check(device, &stored, &told));
     }
-    breaches.extend(cursors::check(devices, &stored));
+    breaches.extend(cursors::check(devices, &stored, &cluster.tables.rows()));
     breaches
 }
 
 /// How many events a device has shown.
 #[must_use]
 pub fn shown(device: &Device) -> usize {
-    device.witness.notes().iter().filter(|(_, saw)| matches!(saw, Saw::Event(..))).count()
+    device.witness.notes().iter().filter(|note| matches!(note.saw, Saw::Event(..))).count()
 }

@@ -28,8 +28,39 @@ pub struct Record {
     pub command: Command,
 }
 
-/// The rules this build knows. A worker that meets a higher version in the log stops (S11).
+/// The rules that records are stamped with until an administrator raises them, and those that this
+/// build knows. A worker that meets a higher version in the log stops (S11).
 pub const RULES_VERSION: u16 = 1;
+
+#[cfg(not(feature = "next-rules"))]
+/// The newest rules that this build knows.
+#[must_use]
+pub const fn rules_known() -> u16 {
+    RULES_VERSION
+}
+
+#[cfg(feature = "next-rules")]
+pub use next::{know_next_rules, rules_known};
+
+/// A build that comes after this one, for tests of upgrades: it knows one version more, in which
+/// messages may be shorter only. Of no use to anybody, so that nobody misses it.
+#[cfg(feature = "next-rules")]
+mod next {
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    static KNOWN: AtomicU16 = AtomicU16::new(super::RULES_VERSION);
+
+    /// The newest rules that this process knows.
+    #[must_use]
+    pub fn rules_known() -> u16 {
+        KNOWN.load(Ordering::Relaxed)
+    }
+
+    /// From now on this process is one of the build that comes.
+    pub fn know_next_rules() {
+        KNOWN.store(super::RULES_VERSION + 1, Ordering::Relaxed);
+    }
+}
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

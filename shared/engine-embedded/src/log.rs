@@ -1,11 +1,13 @@
 //! The log's face: appends go to `queue`, readers read from `tail` or the database.
 //!
 //! One consumer owns all partitions. A later `consume` takes them away from the earlier one by
-//! raising the group's number, which every reader and committer holds against its own.
+//! raising the group's number, which every reader and committer holds against its own. A partition
+//! whose reader was dropped is handed out once more, from its last commit on.
 
 use std::{
     ops::RangeInclusive,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,7 +17,7 @@ use harkara_engine::{
     Assignments, Lease, Log, LogError, PartitionReader, Pending,
     log::{Committer, Entry, Forever},
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     CLOSED, Shared,
@@ -26,6 +28,10 @@ use crate::{
 
 /// Bytes of records that are read from the disk in one go: some milliseconds on a cold disk.
 const READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// Before a partition that its reader dropped is handed out again: whoever dropped it has a reason
+/// that may last.
+const HAND_OUT_AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) struct EmbeddedLog {
     shared: Arc<Shared>,
@@ -102,7 +108,8 @@ impl Log for EmbeddedLog {
             return Err(closed());
         }
         let member = Member::new(Arc::clone(&self.shared), number);
-        Ok(Box::new(EmbeddedAssignments { member, next: 0 }))
+        let (dropped, back) = mpsc::channel(usize::from(self.shared.options.partitions).max(1));
+        Ok(Box::new(EmbeddedAssignments { member, next: 0, dropped, back }))
     }
 
     async fn ready(&self) -> Result<(), LogError> {
@@ -141,24 +148,41 @@ impl Member {
 struct EmbeddedAssignments {
     member: Member,
     next: u16,
+    /// Partitions whose readers were dropped: room for each of them once.
+    dropped: mpsc::Sender<u16>,
+    back: mpsc::Receiver<u16>,
+}
+
+impl EmbeddedAssignments {
+    fn reader(&self, partition: u16) -> Option<Box<dyn PartitionReader>> {
+        let shared = Arc::clone(&self.member.shared);
+        let tail = shared.tails.get(usize::from(partition))?;
+        let (next, head) = (tail.committed(), tail.watch());
+        let member = Member::new(Arc::clone(&shared), self.member.number);
+        let dropped = self.dropped.clone();
+        Some(Box::new(Reader { member, partition, next, head, dropped }))
+    }
 }
 
 #[async_trait]
 impl Assignments for EmbeddedAssignments {
     async fn next(&mut self) -> Option<Box<dyn PartitionReader>> {
-        let shared = Arc::clone(&self.member.shared);
         if self.member.current()
-            && let Some(tail) = shared.tails.get(usize::from(self.next))
+            && let Some(reader) = self.reader(self.next)
         {
-            let partition = self.next;
             self.next += 1;
-            let next = tail.committed();
-            let head = tail.watch();
-            let member = Member::new(shared, self.member.number);
-            return Some(Box::new(Reader { member, partition, next, head }));
+            return Some(reader);
         }
-        self.member.replaced().await;
-        None
+        let again = tokio::select! {
+            biased;
+            () = self.member.replaced() => None,
+            again = self.back.recv() => again,
+        };
+        tokio::select! {
+            biased;
+            () = self.member.replaced() => None,
+            () = tokio::time::sleep(HAND_OUT_AGAIN) => self.reader(again?),
+        }
     }
 }
 
@@ -169,6 +193,15 @@ struct Reader {
     next: u64,
     /// Where the durable part ends.
     head: watch::Receiver<u64>,
+    /// Told at the end.
+    dropped: mpsc::Sender<u16>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Nobody takes it where nobody consumes any more.
+        let _ = self.dropped.try_send(self.partition);
+    }
 }
 
 #[async_trait]

@@ -39,13 +39,18 @@ impl Staged {
         Ok(())
     }
 
-    /// Moves all rows into the batch.
+    /// Moves all rows into the batch. Reads beside it see rows one by one in this order, so what goes
+    /// comes last: whoever misses a rejection that was forgotten finds the snapshot that has it.
     pub(crate) fn finish(self, tables: &Tables, batch: &mut OwnedWriteBatch) {
+        let mut gone = Vec::new();
         for ((table, key), value) in self.0 {
             match value {
                 Some(value) => batch.insert(tables.of(table), key, value),
-                None => batch.remove(tables.of(table), key),
+                None => gone.push((table, key)),
             }
+        }
+        for (table, key) in gone {
+            batch.remove(tables.of(table), key);
         }
     }
 

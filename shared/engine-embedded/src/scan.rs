@@ -67,7 +67,7 @@ impl LogScan for EmbeddedLogScan {
             let committed = tail.committed();
             let end = *tail.watch().borrow();
             let first = first_offset(&shared, partition)?.map_or(end, |first| first.min(end));
-            Ok(Bounds { first, end, committed })
+            Ok(Bounds { start: 0, first, end, committed })
         })
         .await
     }

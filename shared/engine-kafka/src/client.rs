@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use harkara_domain::command::rules_known;
 use harkara_engine::LogError;
 use rdkafka::{
     ClientConfig, ClientContext,
@@ -23,6 +24,14 @@ pub const RECORD_BYTES_MAX: usize = 512 * 1024;
 /// A worker whose consumer thread does not poll for so long leaves its group by itself: the thread
 /// never waits for anything longer than a second or two, so it is stuck for good.
 pub(crate) const POLL_INTERVAL_MAX_MS: u64 = 30_000;
+
+/// What a worker's name among the members of its group says in front of the rules that it knows.
+const KNOWS: &str = "harkara-rules-";
+
+/// The rules that a member of the group knows, by its name; 0 where that says nothing.
+pub(crate) fn rules_of(member: &str) -> u16 {
+    member.strip_prefix(KNOWS).and_then(|rules| rules.parse().ok()).unwrap_or(0)
+}
 
 /// What every client shares.
 fn base(config: &Config) -> ClientConfig {
@@ -112,6 +121,7 @@ pub(crate) fn member(config: &Config) -> ClientConfig {
     let mut client = base(config);
     let session = config.session_timeout.as_millis();
     client
+        .set("client.id", format!("{KNOWS}{}", rules_known()))
         .set("group.id", group(config))
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", session.to_string())

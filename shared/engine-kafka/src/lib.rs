@@ -39,6 +39,7 @@ pub use config::{Config, Mechanism, Sasl, Tls};
 pub use directory::KafkaDirectory;
 pub use log::KafkaLog;
 pub use migrate::{Migrated, migrate};
+pub use probe::Peer;
 pub use stats::Counts;
 
 /// What a bare loop over the same library is made of, so that it is compared with our own settings:

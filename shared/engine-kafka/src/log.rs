@@ -2,24 +2,24 @@
 //! everything to `probe`.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicU64},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use harkara_domain::{ConversationId, Generation, Partition};
+use harkara_domain::{ConversationId, Generation, Partition, command::RULES_VERSION};
 use harkara_engine::{Assignments, Log, LogError, LogScan, Pending, log::Entry, scan::Bounds};
 use harkara_service_runtime::clock::SharedClock;
 use rdkafka::Offset;
-use tokio::task::spawn_blocking;
+use tokio::{sync::watch, task::spawn_blocking};
 
 use crate::{
     check::Checker,
     client,
     config::Config,
     member,
-    probe::Probe,
+    probe::{Peer, Probe},
     producer::{Outcome, Producer},
     shared::{Health, Shared},
     stats::{Counts, Stats},
@@ -34,6 +34,8 @@ pub struct KafkaLog {
     member: Mutex<Option<member::Handle>>,
     watch: Mutex<Option<Watch>>,
     scan: Arc<Mutex<Option<Probe>>>,
+    /// As the directory says, where somebody follows it.
+    rules: OnceLock<watch::Receiver<u16>>,
 }
 
 /// Does something that blocks, elsewhere.
@@ -85,6 +87,7 @@ impl KafkaLog {
             member: Mutex::default(),
             watch: Mutex::new(Some(watch)),
             scan: Arc::default(),
+            rules: OnceLock::new(),
         })
     }
 
@@ -92,6 +95,19 @@ impl KafkaLog {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.stats.counts()
+    }
+
+    /// The members of the workers' group, one that was killed counted for its session.
+    ///
+    /// # Errors
+    /// Brokers are away.
+    pub async fn workers(&self) -> Result<Vec<Peer>, LogError> {
+        self.ask(|probe, shared| probe.members(&client::group(&shared.config))).await
+    }
+
+    /// Stamps records with the rules in force that come from here, from now on.
+    pub fn follow(&self, rules: watch::Receiver<u16>) {
+        let _followed_already = self.rules.set(rules);
     }
 
     /// Waits until every append is answered, leaves the workers' group, and ends all threads.
@@ -174,6 +190,10 @@ impl Log for KafkaLog {
         Ok(Box::new(given))
     }
 
+    fn rules(&self) -> u16 {
+        self.rules.get().map_or(RULES_VERSION, |rules| *rules.borrow())
+    }
+
     async fn ready(&self) -> Result<(), LogError> {
         self.shared.health.ready()?;
         self.producer.ready()
@@ -202,7 +222,7 @@ impl LogScan for KafkaLog {
             // The marker at offset 0 is no record.
             let first = first.max(1).min(end.max(1));
             let committed = committed.get(at).copied().flatten().unwrap_or(first);
-            Ok(Bounds { first, end: end.max(first), committed })
+            Ok(Bounds { start: 1, first, end: end.max(first), committed })
         })
         .await
     }

@@ -10,6 +10,7 @@ use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
+    groups::GroupMemberInfo,
     message::{BorrowedMessage, Message as _, Timestamp},
     metadata::MetadataPartition,
 };
@@ -41,6 +42,15 @@ const MARKER_BYTES: &str = "4096";
 /// A consumer outside the group.
 pub(crate) struct Probe {
     consumer: BaseConsumer<Ear>,
+}
+
+/// A worker, as the group's brokers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it connects from.
+    pub host: String,
+    /// The rules that it knows; 0 where it does not say.
+    pub rules: u16,
 }
 
 /// One partition of a topic, as brokers see it.
@@ -174,6 +184,21 @@ impl Probe {
             tries -= 1;
             thread::sleep(SETTLE_PAUSE);
         }
+    }
+
+    /// The consumers of a group.
+    pub(crate) fn members(&self, group: &str) -> Result<Vec<Peer>, LogError> {
+        let doing = "looking for the group's members";
+        self.settled(doing, || {
+            let groups = self.consumer.fetch_group_list(Some(group), TIMEOUT)?;
+            let found = groups.groups().iter().find(|found| found.name() == group);
+            let members = found.into_iter().flat_map(|found| found.members());
+            let peer = |member: &GroupMemberInfo| Peer {
+                host: member.client_host().trim_start_matches('/').to_owned(),
+                rules: client::rules_of(member.client_id()),
+            };
+            Ok(members.map(peer).collect())
+        })
     }
 
     /// What the group committed in partitions `0..count`.

@@ -108,6 +108,6 @@ impl Tail {
 pub(crate) fn newest_generation(told: &[Told]) -> Option<Generation> {
     told.iter().rev().find_map(|told| match &told.said {
         Said::Generation(generation) => Some(*generation),
-        Said::Claim(..) => None,
+        Said::Rules(_) | Said::Claim(..) => None,
     })
 }

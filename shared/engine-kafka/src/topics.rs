@@ -21,6 +21,9 @@ const TRACE: &str = "traceparent";
 /// Key of the record that says which generation of the log is in use.
 const GENERATION_KEY: &str = "generation";
 
+/// Key of the record that says which rules are in force.
+const RULES_KEY: &str = "rules";
+
 /// What values in the directory begin with: the version of their form.
 const VERSION: &str = "1 ";
 
@@ -117,6 +120,8 @@ pub(crate) fn marks(message: &BorrowedMessage<'_>) -> Marks {
 pub(crate) enum Said {
     /// This generation of the log is in use.
     Generation(Generation),
+    /// These rules are in force.
+    Rules(u16),
     /// A worker claims a partition.
     Claim(Partition, String),
 }
@@ -127,6 +132,7 @@ pub(crate) fn say(said: &Said) -> (String, String) {
         Said::Generation(generation) => {
             (GENERATION_KEY.to_owned(), format!("{VERSION}{}", generation.0))
         }
+        Said::Rules(rules) => (RULES_KEY.to_owned(), format!("{VERSION}{rules}")),
         Said::Claim(partition, address) => (partition.to_string(), format!("{VERSION}{address}")),
     }
 }
@@ -137,6 +143,9 @@ pub(crate) fn said(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Said> {
     let (key, value) = (text(key?)?, text(value?)?.strip_prefix(VERSION)?);
     if key == GENERATION_KEY {
         return value.parse().ok().map(|number| Said::Generation(Generation(number)));
+    }
+    if key == RULES_KEY {
+        return value.parse().ok().map(Said::Rules);
     }
     key.parse().ok().map(|number| Said::Claim(Partition(number), value.to_owned()))
 }
@@ -149,13 +158,16 @@ mod tests {
     fn what_is_said_is_read() {
         for item in [
             Said::Generation(Generation(u64::MAX)),
+            Said::Rules(2),
             Said::Claim(Partition(1_023), "10.0.0.1:7400".to_owned()),
             Said::Claim(Partition(0), String::new()),
         ] {
             let (key, value) = say(&item);
             assert_eq!(said(Some(key.as_bytes()), Some(value.as_bytes())), Some(item));
         }
-        for (key, value) in [("x", "1 a"), ("70000", "1 a"), ("1", "2 a"), ("generation", "1 x")] {
+        for (key, value) in
+            [("x", "1 a"), ("70000", "1 a"), ("1", "2 a"), ("generation", "1 x"), ("rules", "1 x")]
+        {
             assert_eq!(said(Some(key.as_bytes()), Some(value.as_bytes())), None, "{key} {value}");
         }
         assert_eq!(said(Some(b"1"), None), None, "a tombstone says nothing");

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use harkara_domain::{ConversationId, Generation, Millis, Partition};
+use harkara_domain::{ConversationId, Generation, Millis, Partition, command::RULES_VERSION};
 
 /// What a caller does about a failure of the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +75,11 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// When the group can't be joined.
     async fn consume(&self) -> Result<Box<dyn Assignments>, LogError>;
+
+    /// The rules version in force, which records are stamped with (soundness S11).
+    fn rules(&self) -> u16 {
+        RULES_VERSION
+    }
 
     /// Is the log reachable and does it take records?
     async fn ready(&self) -> Result<(), LogError>;

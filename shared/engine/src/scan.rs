@@ -12,6 +12,8 @@ use crate::{
 /// What a partition of the log holds at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
+    /// Where the log's very first record stood, whether it is still there or not.
+    pub start: u64,
     /// The oldest record that is still there; equal to `end` where there is none.
     pub first: u64,
     /// One more than the newest record.

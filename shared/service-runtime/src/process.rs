@@ -1,8 +1,9 @@
-//! The process itself: what was built, how much memory it holds, how many files it may open.
+//! The process itself: what was built, how much memory it holds, how many files it may open, what
+//! becomes of panics.
 
 use std::fs;
 
-use opentelemetry::{KeyValue, global};
+use opentelemetry::{KeyValue, global, metrics::Meter};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// What this binary was built from.
@@ -88,6 +89,30 @@ pub fn register_metrics() {
             }
         })
         .build();
+}
+
+/// Counts panics, and has them stand in the log like everything else, in a span of their own inside
+/// the one that they happened in. Called once, when logs and metrics are ready.
+pub fn report_panics() {
+    report_panics_to(&global::meter("harkara"));
+}
+
+pub(crate) fn report_panics_to(meter: &Meter) {
+    let panics = meter.u64_counter("harkara_panics").with_description("Panics: bugs").build();
+    // What never happened is 0, not absent: alerts compare numbers.
+    panics.add(0, &[]);
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.add(1, &[]);
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let message = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("?");
+        let at = panic.location().map(tracing::field::display);
+        let backtrace = std::backtrace::Backtrace::capture();
+        let seen = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
+        let backtrace = seen.then(|| tracing::field::display(&backtrace));
+        let span = tracing::error_span!("panic", otel.status_code = "ERROR");
+        span.in_scope(|| tracing::error!(at, backtrace, "panicked: {message}"));
+    }));
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Rules that can be broken on purpose, to see whether the simulator notices. Each is asked for in
 //! one line where it is kept; only builds with the feature `sabotage` can answer anything but no,
-//! and they do so on the threads that asked for it.
+//! and they do so on the threads that asked for it. The same for panics that tests plant.
 
 /// A rule, by what breaking it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +59,28 @@ mod switch {
 
     thread_local! {
         static BROKEN: Cell<Option<Rule>> = const { Cell::new(None) };
+        static MINES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// What a message must contain to step on a mine.
+    const MINE: &[u8] = b"step on a mine";
+
+    /// Lays so many mines on this thread.
+    pub fn lay_mines(count: u32) {
+        MINES.set(count);
+    }
+
+    /// Panics where these bytes say so and a mine is left on this thread.
+    ///
+    /// # Panics
+    /// That is what it is for.
+    #[expect(clippy::panic, reason = "planted by a test")]
+    pub fn tread(bytes: &[u8]) {
+        let left = MINES.get();
+        if left > 0 && bytes.windows(MINE.len()).any(|window| window == MINE) {
+            MINES.set(left - 1);
+            panic!("a mine that a test has laid");
+        }
     }
 
     /// Is this rule broken on this thread?
@@ -74,7 +96,7 @@ mod switch {
 }
 
 #[cfg(feature = "sabotage")]
-pub use switch::{break_rule, is_broken};
+pub use switch::{break_rule, is_broken, lay_mines, tread};
 
 /// Is this rule broken? Never in this build.
 #[cfg(not(feature = "sabotage"))]
@@ -88,3 +110,7 @@ pub const fn is_broken(_: Rule) -> bool {
 pub const fn break_rule(_: Option<Rule>) -> Option<Rule> {
     None
 }
+
+/// Nothing is planted in this build.
+#[cfg(not(feature = "sabotage"))]
+pub const fn tread(_: &[u8]) {}

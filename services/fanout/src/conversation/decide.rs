@@ -6,7 +6,7 @@ use harkara_domain::{
     Rejection, Role, Seq, State, UserId, chain, limits,
 };
 
-use harkara_service_runtime::sabotage::{Rule, is_broken};
+use harkara_service_runtime::sabotage::{Rule, is_broken, tread};
 
 use super::{members, window::Window};
 
@@ -114,7 +114,10 @@ fn body(state: &State, record: &Record) -> Result<Option<Body>, RejectCode> {
     let sender = state.members.get(&record.sender).ok_or(RejectCode::NotAMember)?;
     match &record.command {
         Command::Send { content, reply_to, salt } => {
+            tread(content.as_bytes());
             may_send(state, sender, content.as_bytes().len(), *reply_to)?;
+            #[cfg(feature = "next-rules")]
+            next_rules(record.rules, content.as_bytes().len())?;
             let (content, reply_to, salt) = (content.clone(), *reply_to, *salt);
             Ok(Body::Message { content, reply_to, salt })
         }
@@ -174,6 +177,16 @@ fn may_send(
         }
         _ => Ok(()),
     }
+}
+
+/// What the rules of the build that comes next refuse: a record's stamp says which rules hold for
+/// it, whoever decides and whenever (soundness S11).
+#[cfg(feature = "next-rules")]
+const fn next_rules(rules: u16, bytes: usize) -> Result<(), RejectCode> {
+    if rules > harkara_domain::command::RULES_VERSION && bytes > 200 {
+        return Err(RejectCode::TooLarge);
+    }
+    Ok(())
 }
 
 fn update(state: &State, sender: &Member, title: Option<&str>) -> Result<Body, RejectCode> {

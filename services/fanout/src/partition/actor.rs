@@ -2,7 +2,7 @@
 //! through load → plan → write → tell, and never does two things to one conversation at once.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -22,6 +22,7 @@ use crate::{
     },
     delivery::Delivery,
     metrics::Metrics,
+    panics::AtWork,
 };
 
 /// How often cold conversations are looked for.
@@ -50,6 +51,16 @@ pub struct Context {
     pub(crate) metrics: Metrics,
 }
 
+/// How an actor ends by a panic, seen from outside, and what the ones before it ended by.
+pub(crate) struct Fate {
+    /// Dropped with the actor.
+    pub(crate) life: oneshot::Sender<()>,
+    /// Whose the panic was.
+    pub(crate) at_work: AtWork,
+    /// Conversations that are left alone.
+    pub(crate) aside: Arc<HashSet<ConversationId>>,
+}
+
 /// One partition while this worker owns it.
 pub struct PartitionActor {
     pub(super) context: Context,
@@ -62,8 +73,14 @@ pub struct PartitionActor {
     /// One permit per record that may be in flight; the reader takes, finished records give back.
     pub(super) permits: Arc<Semaphore>,
     pub(super) stopped: bool,
-    /// Dropped with the actor: somebody waits for that. Nothing more is taken once it is there.
-    pub(super) released: Option<oneshot::Sender<()>>,
+    /// Nothing more is taken.
+    pub(super) released: bool,
+    /// Conversations that are left alone, and records of theirs that were met.
+    pub(super) aside: Arc<HashSet<ConversationId>>,
+    pub(super) aside_records: usize,
+    pub(super) at_work: AtWork,
+    /// Dropped with the actor: somebody waits for that.
+    _life: oneshot::Sender<()>,
     committer: Arc<dyn Committer>,
     committing: bool,
     frames: Option<mpsc::Receiver<(EndpointId, Up)>>,
@@ -78,7 +95,10 @@ impl PartitionActor {
         (committer, lease, silenced): (Arc<dyn Committer>, Arc<dyn Lease>, Arc<AtomicBool>),
         frames: mpsc::Receiver<(EndpointId, Up)>,
         permits: Arc<Semaphore>,
+        fate: Fate,
     ) -> Self {
+        let Fate { life, at_work, aside } = fate;
+        context.metrics.set_aside(i64::try_from(aside.len()).unwrap_or(0));
         let patience =
             Patience::new(&context.config, context.entropy.clone(), context.metrics.clone());
         Self {
@@ -91,7 +111,11 @@ impl PartitionActor {
             patience,
             permits,
             stopped: false,
-            released: None,
+            released: false,
+            aside,
+            aside_records: 0,
+            at_work,
+            _life: life,
             committer,
             committing: false,
             frames: Some(frames),
@@ -112,6 +136,12 @@ impl PartitionActor {
 
     /// Does whatever the conversation needs next, until it rests or waits.
     pub(super) fn drive(&mut self, conversation: ConversationId, ctx: &mut actix::Context<Self>) {
+        self.at_work.begin(conversation);
+        self.drive_on(conversation, ctx);
+        self.at_work.end();
+    }
+
+    fn drive_on(&mut self, conversation: ConversationId, ctx: &mut actix::Context<Self>) {
         loop {
             let Some(slot) = self.slots.get_mut(&conversation) else { return };
             match slot.next() {
@@ -145,7 +175,9 @@ impl PartitionActor {
         let loading = async move {
             patience.store("load a conversation", || load::state(&*store, conversation)).await
         };
+        let loading = self.at_work.clone().at(conversation, loading);
         ctx.spawn(loading.into_actor(self).map(move |loaded, actor, ctx| {
+            actor.at_work.begin(conversation);
             let nanos = actor.context.clock.elapsed_ns().saturating_sub(start);
             actor.context.metrics.step(harkara_service_runtime::Step::Load, nanos);
             actor.slot(conversation).loaded(loaded);
@@ -161,7 +193,9 @@ impl PartitionActor {
         let loading = async move {
             patience.store("load a window", || load::window(&*store, conversation, head)).await
         };
+        let loading = self.at_work.clone().at(conversation, loading);
         ctx.spawn(loading.into_actor(self).map(move |window, actor, ctx| {
+            actor.at_work.begin(conversation);
             actor.slot(conversation).window_loaded(window);
             actor.drive(conversation, ctx);
         }));
@@ -189,8 +223,9 @@ impl PartitionActor {
 
     /// Ends once everything that was begun is done and committed.
     fn end_if_drained(&mut self, ctx: &mut actix::Context<Self>) {
-        let busy = (self.progress.in_flight() > 0 && !self.stopped) || self.cursors.busy();
-        if self.released.is_some() && (!busy || !self.delivery.speaks()) {
+        let open = self.progress.in_flight().saturating_sub(self.aside_records);
+        let busy = (open > 0 && !self.stopped) || self.cursors.busy();
+        if self.released && (!busy || !self.delivery.speaks()) {
             ctx.stop();
         }
     }
@@ -228,26 +263,31 @@ impl Actor for PartitionActor {
             ctx.add_stream(futures_util::stream::poll_fn(move |cx| frames.poll_recv(cx)));
         }
     }
+}
 
-    fn stopped(&mut self, _: &mut Self::Context) {
-        let hot = i64::try_from(self.slots.len()).unwrap_or(0);
-        let in_flight = i64::try_from(self.progress.in_flight()).unwrap_or(0);
-        self.context.metrics.hot(-hot);
-        self.context.metrics.in_flight(-in_flight);
+impl Drop for PartitionActor {
+    /// After a panic, too.
+    fn drop(&mut self) {
+        let count = |n: usize| i64::try_from(n).unwrap_or(0);
+        let metrics = &self.context.metrics;
+        metrics.hot(-count(self.slots.len()));
+        metrics.in_flight(-count(self.progress.in_flight()));
+        metrics.set_aside(-count(self.aside.len()));
+        metrics.stopped(-i64::from(self.stopped));
     }
 }
 
-/// The partition was taken away, or the worker drains: nothing new is taken. The actor ends, and
-/// with it the sender, when what was begun is done, or can't be.
+/// The partition was taken away, or the worker drains: nothing new is taken. The actor ends when
+/// what was begun is done, or can't be.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Release(pub oneshot::Sender<()>);
+pub struct Release;
 
 impl Handler<Release> for PartitionActor {
     type Result = ();
 
-    fn handle(&mut self, release: Release, ctx: &mut Self::Context) {
-        self.released = Some(release.0);
+    fn handle(&mut self, _: Release, ctx: &mut Self::Context) {
+        self.released = true;
         ctx.run_later(DRAIN_MAX, |actor, ctx| {
             let (partition, in_flight) = (actor.partition, actor.progress.in_flight());
             tracing::warn!(%partition, in_flight, "partition handed over with work unfinished");

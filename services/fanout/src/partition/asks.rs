@@ -17,11 +17,14 @@ const ASKS_MAX: usize = 4_096;
 
 impl StreamHandler<(EndpointId, Up)> for PartitionActor {
     fn handle(&mut self, (from, up): (EndpointId, Up), ctx: &mut Self::Context) {
-        if self.released.is_some() {
+        if self.released {
             // The next owner is asked again, as soon as the directory names it.
             return;
         }
         let conversation = up.conversation();
+        if self.aside.contains(&conversation) {
+            return self.turn_away(from, &up);
+        }
         match up {
             Up::SubscribeInbox { user, .. } => {
                 self.delivery.subscribe(conversation, from, user);
@@ -74,6 +77,16 @@ impl PartitionActor {
                 }
                 Up::SubscribeInbox { .. } => {}
             }
+        }
+    }
+
+    /// Nobody knows the state of a conversation that was set aside.
+    fn turn_away(&mut self, from: EndpointId, up: &Up) {
+        if let Up::Advance { request, .. }
+        | Up::Members { request, .. }
+        | Up::Entry { request, .. } = up
+        {
+            self.reply(up.conversation(), from, *request, Answer::Unavailable);
         }
     }
 
@@ -152,6 +165,7 @@ impl PartitionActor {
         }
         let store = std::sync::Arc::clone(&self.context.store);
         let reading = async move { persist::ordinal_at(&*store, conversation, seq).await };
+        let reading = self.at_work.clone().at(conversation, reading);
         ctx.spawn(reading.into_actor(self).map(move |ordinal, actor, ctx| match ordinal {
             Some(ordinal) => {
                 actor.move_cursor(conversation, user, Cursor { seq, ordinal }, waiter, ctx);

@@ -79,10 +79,12 @@ impl PartitionActor {
         };
         ctx.spawn(writing.into_actor(self).map(|written, actor, ctx| {
             for (conversation, users) in written {
+                actor.at_work.begin(conversation);
                 for (user, (cursor, waiters)) in users {
                     actor.cursor_written(conversation, user, cursor, waiters);
                 }
             }
+            actor.at_work.end();
             actor.cursors.writing.clear();
             actor.cursors.flushing = !actor.cursors.moved.is_empty();
             if actor.cursors.flushing {

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub struct Progress {
     /// Offset → is it done?
     flight: BTreeMap<u64, bool>,
+    /// How many are not.
+    open: usize,
     /// Where a new worker would start, once something was begun.
     next: Option<u64>,
     /// What was last handed out to be committed.
@@ -17,14 +19,14 @@ pub struct Progress {
 impl Progress {
     /// A record was read.
     pub fn begin(&mut self, offset: u64) {
-        self.flight.insert(offset, false);
+        self.open += usize::from(self.flight.insert(offset, false).is_none());
         self.next.get_or_insert(offset);
     }
 
     /// A record's work is durable.
     pub fn done(&mut self, offset: u64) {
         if let Some(done) = self.flight.get_mut(&offset) {
-            *done = true;
+            self.open -= usize::from(!std::mem::replace(done, true));
         }
         while let Some(entry) = self.flight.first_entry()
             && *entry.get()
@@ -36,7 +38,13 @@ impl Progress {
 
     /// How many records are not done.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
+    pub const fn in_flight(&self) -> usize {
+        self.open
+    }
+
+    /// How many are remembered: all since the first one that is not done.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
         self.flight.len()
     }
 
@@ -80,7 +88,7 @@ mod tests {
                     prop_assert!(commit <= lowest);
                 }
             }
-            prop_assert_eq!(progress.in_flight(), 0);
+            prop_assert_eq!((progress.in_flight(), progress.remembered()), (0, 0));
             prop_assert_eq!(progress.committed, Some(last + 1));
         }
     }

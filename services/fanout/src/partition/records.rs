@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use harkara_domain::{
-    Command, ConversationId, Event, Position, Record, Seq, command::RULES_VERSION,
-};
+use harkara_domain::{Command, ConversationId, Event, Position, Record, Seq, command::rules_known};
 use harkara_engine::{
     EndpointId, Entry,
     link::{Outcome, What},
@@ -23,6 +21,10 @@ use crate::{
     conversation::slot::{Decided, Planned, Work},
     inbox,
 };
+
+/// Records that are remembered as done behind one that was set aside: 24 MB a partition, and hours
+/// of a busy one. All of them are read again, and passed over, by the next owner.
+const REMEMBERED_MAX: usize = 1_000_000;
 
 /// A record whose event changes lists.
 struct Caused {
@@ -61,7 +63,7 @@ impl Handler<Batch> for PartitionActor {
             self.context.metrics.step(Step::Consume, waited);
             self.progress.begin(entry.offset);
             match record::decode(&entry.record) {
-                Ok(record) if record.rules > RULES_VERSION && !is_broken(Rule::GuessNewer) => {
+                Ok(record) if record.rules > rules_known() && !is_broken(Rule::GuessNewer) => {
                     self.stop(&entry, "its rules");
                 }
                 Ok(record) => touched.extend(self.take(&entry, record)),
@@ -87,6 +89,10 @@ impl PartitionActor {
             return None;
         }
         let conversation = record.conversation;
+        if self.aside.contains(&conversation) {
+            self.leave(entry);
+            return None;
+        }
         let mut generation = self.context.log.generation();
         if is_broken(Rule::OneGeneration) {
             generation = harkara_domain::Generation(1);
@@ -99,6 +105,28 @@ impl PartitionActor {
         Some(conversation)
     }
 
+    /// A record of a conversation that was set aside: it stays undone, and takes no room.
+    fn leave(&mut self, entry: &Entry) {
+        self.aside_records += 1;
+        if !self.permits.is_closed() {
+            self.permits.add_permits(1);
+        }
+        if self.progress.remembered() > REMEMBERED_MAX && !self.stopped {
+            tracing::error!(
+                partition = %self.partition, offset = entry.offset,
+                "partition stopped: too much was done behind a record that can't be; \
+                 upgrade this worker"
+            );
+            self.halt();
+        }
+    }
+
+    fn halt(&mut self) {
+        self.stopped = true;
+        self.context.metrics.stopped(1);
+        self.permits.close();
+    }
+
     /// A newer version wrote this: going on would mean guessing (soundness S11, S12).
     fn stop(&mut self, entry: &Entry, what: &str) {
         tracing::error!(
@@ -106,9 +134,7 @@ impl PartitionActor {
             "partition stopped: a record is newer than this build by {what}; \
              upgrade this worker, or roll back what wrote it"
         );
-        self.stopped = true;
-        self.context.metrics.stopped(1);
-        self.permits.close();
+        self.halt();
     }
 
     /// Damaged or nonsense: put aside, the log keeps it for whoever wants to look.
@@ -163,7 +189,9 @@ impl PartitionActor {
         };
         let span = tracing::debug_span!("store", %conversation, events);
         let writing = tracing::Instrument::instrument(writing, span);
+        let writing = self.at_work.clone().at(conversation, writing);
         ctx.spawn(writing.into_actor(self).map(move |planned, actor, ctx| {
+            actor.at_work.begin(conversation);
             let nanos = actor.context.clock.elapsed_ns().saturating_sub(start);
             actor.context.metrics.step(Step::Store, nanos);
             actor.slot(conversation).end();
@@ -220,6 +248,7 @@ impl PartitionActor {
             }
             waiting
         };
+        let telling = self.at_work.clone().at(conversation, telling);
         ctx.spawn(telling.into_actor(self).map(|told, actor, ctx| {
             told.iter().for_each(|caused| actor.finish(caused.position.offset));
             actor.commit(ctx);

@@ -5,6 +5,8 @@
 
 mod histories;
 mod ownership;
+#[cfg(feature = "sabotage")]
+mod panics;
 mod partition;
 mod rules;
 mod support;

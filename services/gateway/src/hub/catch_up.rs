@@ -29,7 +29,8 @@ impl Hub {
         let hub = Rc::clone(self);
         let range = hub.begin_repair(conversation);
         if let Some((after, until)) = range {
-            actix_rt::spawn(hub.run_repair(conversation, after, until));
+            let repairing = Rc::clone(&hub).run_repair(conversation, after, until);
+            actix_rt::spawn(hub.guarded_task(conversation, repairing));
         }
     }
 
@@ -77,7 +78,8 @@ impl Hub {
             })
         };
         if begins {
-            actix_rt::spawn(Rc::clone(self).run_catch_up(key, conversation));
+            let catching_up = Rc::clone(self).run_catch_up(key, conversation);
+            actix_rt::spawn(Rc::clone(self).guarded_task(conversation, catching_up));
         }
     }
 
@@ -128,14 +130,14 @@ impl Hub {
                 continue;
             }
             if peer.device == event.device {
-                peer.accepted_first(conversation, event.client_id);
+                peer.accepted_first(conversation, event.client_id, self.clock.elapsed_ns());
             }
             peer.outlet.send(encode_text_frame(&json::encode_event(conversation, event)));
             self.metrics.delivered(1);
             self.advance(key, conversation, event.seq);
             if event.leavers().contains(&peer.user) {
                 // Removed before it joined here: this is the last thing it may see (S4).
-                self.forget(key, conversation);
+                self.removed(key, conversation, event.seq);
                 return false;
             }
         }

@@ -12,6 +12,7 @@ use harkara_service_runtime::{
 
 use super::{
     Hub, Key,
+    entries::Word,
     feed::{Feed, Offer},
 };
 use crate::transport::frames::encode_text_frame;
@@ -79,7 +80,7 @@ impl Hub {
                 let Some(local) = state.sessions.get(key) else { continue };
                 let peer = &local.peer;
                 if peer.device == event.device {
-                    peer.accepted_first(conversation, event.client_id);
+                    peer.accepted_first(conversation, event.client_id, self.clock.elapsed_ns());
                 }
                 peer.outlet.send(frame.clone());
                 delivered += 1;
@@ -123,6 +124,11 @@ impl Hub {
         head: Seq,
         entries: &[(UserId, Option<Entry>)],
     ) {
+        let unanswered = &self.said.unanswered;
+        unanswered.set(unanswered.get().saturating_sub(1));
+        if self.inbox_confirmed(conversation) {
+            return;
+        }
         let mut asked = Vec::new();
         let missing = {
             let mut state = self.state.borrow_mut();
@@ -149,7 +155,7 @@ impl Hub {
         }
         for (waiter, entry) in asked {
             // A session that ended meanwhile no longer waits; the sweep tells the owner.
-            let _ = waiter.send(entry);
+            let _ = waiter.send(Word { head, entry });
         }
     }
 }

@@ -13,7 +13,7 @@ use harkara_protocol::{
 use harkara_service_runtime::sabotage::{Rule, is_broken};
 
 use super::{Hub, Key, News};
-use crate::{peer::Peer, transport::frames::encode_text_frame};
+use crate::{load::Stage, peer::Peer, transport::frames::encode_text_frame};
 
 impl Hub {
     /// What became of a record that came from here: to whoever waits for it, or to the device.
@@ -52,21 +52,26 @@ impl Hub {
         let frame = json::encode_notification(&notification);
         let peers = self.state.borrow().sessions.of_device(device);
         for peer in peers {
-            peer.accepted_first(conversation, client_id);
+            peer.accepted_first(conversation, client_id, self.clock.elapsed_ns());
             peer.send_json(&frame);
         }
     }
 
-    /// Somebody has read up to here.
+    /// Somebody has read up to here. Under load only their own other sessions are told.
     pub(super) fn read(&self, conversation: ConversationId, user: UserId, seq: Seq) {
         let (conversation_id, user_id) = (Id(conversation), Id(user));
         let notice =
             Notification::Read { conversation: conversation_id, user: user_id, seq: SeqNo(seq) };
-        self.notify(conversation, &notice, |peer| self.has_room(peer));
+        let given_up = self.load.gives_up(Stage::Receipts, self.clock.elapsed_ns());
+        let told = |peer: &Peer| !given_up || peer.user == user;
+        self.notify(conversation, &notice, |peer| told(peer) && self.has_room(peer));
     }
 
     /// Somebody is typing: not told to themselves, nor to whoever reads too slowly.
     pub(super) fn typing(&self, conversation: ConversationId, user: UserId, active: bool) {
+        if self.load.gives_up(Stage::Typing, self.clock.elapsed_ns()) {
+            return;
+        }
         let notice =
             Notification::Typing { conversation: Id(conversation), user: Id(user), active };
         self.notify(conversation, &notice, |peer| peer.user != user && self.has_room(peer));
@@ -160,11 +165,12 @@ impl Hub {
         if self.knows(key, conversation) {
             return;
         }
-        let Some(mut entry) = self.entry_patiently(key, conversation).await else { return };
+        let Some(mut entry) = self.entry_since(key, conversation, cause).await else { return };
         let Some(peer) = self.peer(key) else { return };
         if self.knows(key, conversation) {
             return;
         }
+        let cause = cause.max(entry.from);
         let since = entry.head.saturating_sub(cause);
         let few = usize::try_from(since).is_ok_and(|n| n <= self.config.catch_up_events_max);
         if few && entry.read <= cause && entry.from <= cause {

@@ -7,11 +7,20 @@ use harkara_engine::Up;
 use harkara_protocol::client::notifications::Change;
 use harkara_service_runtime::sabotage::{Rule, is_broken};
 
-use super::{Hub, Key, News, feed::grow_gently};
+use super::{Hub, Key, feed::grow_gently};
 
 /// Sweeps (of a second) that an end of subscription is remembered: longer than any session takes
 /// between the owner's answer and following, which the owner's timeout bounds.
 const ENDED_SWEEPS: u8 = 30;
+
+/// Subscriptions said again that have no answer, at one time: an eighth of the link's queue. All at
+/// once, those of a thread with 100,000 conversations would overflow it with their answers, which
+/// is a loss again, and so on for ever.
+const SAID_AGAIN_MAX: usize = 1_000;
+
+/// Between two times that everything is subscribed again: a list of everything takes 10 ms for
+/// 100,000 conversations, and a queue that overflows does so for longer than a moment.
+const LOSS_PAUSE_NS: u64 = 100_000_000;
 
 impl Hub {
     /// The session takes up this conversation where the client is, as soon as its owner speaks.
@@ -32,24 +41,14 @@ impl Hub {
 
     /// Does the session follow the conversation, or will it without being told of it?
     pub(crate) fn knows(&self, key: Key, conversation: ConversationId) -> bool {
-        let resolving = {
-            let state = self.state.borrow();
-            let local = state.sessions.get(key);
-            local.is_some_and(|local| local.resolving.contains(&conversation))
-        };
-        resolving || self.is_subscribed(key, conversation)
+        self.is_resolving(key, conversation) || self.is_subscribed(key, conversation)
     }
 
-    /// Listens to the user's inbox.
-    pub fn watch_inbox(&self, key: Key, inbox: ConversationId) {
-        let Some(peer) = self.peer(key) else { return };
-        {
-            let mut state = self.state.borrow_mut();
-            let keys = state.inboxes.entry(inbox).or_default();
-            grow_gently(keys);
-            keys.push(key);
-        }
-        self.up_surely(Up::SubscribeInbox { conversation: inbox, user: peer.user });
+    /// Does the session wait for the owner to speak?
+    pub(crate) fn is_resolving(&self, key: Key, conversation: ConversationId) -> bool {
+        let state = self.state.borrow();
+        let local = state.sessions.get(key);
+        local.is_some_and(|local| local.resolving.contains(&conversation))
     }
 
     /// From now on the session gets every event after `at`: first what is missing, then live.
@@ -116,6 +115,7 @@ impl Hub {
             keys.retain(|other| *other != key);
             if keys.is_empty() {
                 state.inboxes.remove(&inbox);
+                state.unheard.remove(&inbox);
                 drop(state);
                 let _ = self.up(Up::Unsubscribe { conversation: inbox, users: vec![user] });
             }
@@ -183,25 +183,34 @@ impl Hub {
 
     /// Users were removed at `seq`: their sessions get nothing more of it (S4), unless they were
     /// added again since. The owner knows already.
-    pub(super) fn expel(&self, conversation: ConversationId, users: &[UserId], seq: Seq) {
+    pub(super) fn expel(self: &Rc<Self>, conversation: ConversationId, users: &[UserId], seq: Seq) {
         if users.is_empty() || is_broken(Rule::KeepLeavers) {
             return;
         }
         for key in self.keys_before(conversation, seq, |user| users.contains(&user)) {
-            self.forget(key, conversation);
+            self.removed(key, conversation, seq);
         }
     }
 
-    /// The owner says that a user is no member, though sessions here thought so.
-    pub(super) fn not_a_member(&self, conversation: ConversationId, user: UserId) {
+    /// This thread came to see that a session's user was removed at `seq`. It may have lagged
+    /// behind: then they may be back, and the news of that came when they seemed to have been
+    /// there all the time. The owner knows.
+    pub(super) fn removed(self: &Rc<Self>, key: Key, conversation: ConversationId, seq: Seq) {
+        self.forget(key, conversation);
+        actix_rt::spawn(Rc::clone(self).appeared(key, conversation, seq));
+    }
+
+    /// The owner says that a user is no member, though sessions here thought so. News that they
+    /// are one again may have overtaken its word, on their way from another owner.
+    pub(super) fn not_a_member(self: &Rc<Self>, conversation: ConversationId, user: UserId) {
         if is_broken(Rule::KeepLeavers) {
             return;
         }
         for key in self.keys_of(conversation, |other| other == user) {
-            self.forget(key, conversation);
             if let Some(peer) = self.peer(key) {
                 self.tell_change(&peer, conversation, Change::Removed, None);
             }
+            self.removed(key, conversation, 0);
         }
     }
 
@@ -250,40 +259,32 @@ impl Hub {
     }
 
     /// Frames were lost: everything is subscribed again, the heads in the answers show what is
-    /// missing (architecture D8), and lists are read again for news that were lost. An outcome
+    /// missing (architecture D8), and lists are read again once their owners listen. An outcome
     /// that was lost is found by the client, which repeats what has none.
     pub(super) fn notice_loss(self: &Rc<Self>) {
-        if is_broken(Rule::LossUnnoticed) || !self.link.take_lost() {
+        let now = self.clock.elapsed_ns();
+        let recent = now.saturating_sub(self.said.noticed.get()) < LOSS_PAUSE_NS;
+        if is_broken(Rule::LossUnnoticed) || recent || !self.link.take_lost() {
             return;
         }
+        self.said.noticed.set(now);
         self.metrics.repaired();
-        *self.unsaid.borrow_mut() = self.everything();
+        self.doubt_inboxes();
+        *self.unsaid.borrow_mut() = self.everything().into();
         self.say_again();
-        let keys: Vec<Key> = self.state.borrow().sessions.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            actix_rt::spawn(Rc::clone(self).reread_list(key));
-        }
     }
 
-    /// Says what found no room; what finds none again waits for the next sweep.
+    /// Says what found no room or has to be said again, as much as there is room for answers; the
+    /// rest follows with the answers, and what finds no room now is said last.
     pub(super) fn say_again(&self) {
-        let unsaid = std::mem::take(&mut *self.unsaid.borrow_mut());
-        unsaid.into_iter().for_each(|up| self.up_surely(up));
-    }
-
-    /// Looks for conversations that came into a session's list while its news were lost. Those
-    /// that left it are told by the owner's answer.
-    async fn reread_list(self: Rc<Self>, key: Key) {
-        let Some(peer) = self.peer(key) else { return };
-        let Ok(permit) = self.catch_ups.acquire().await else { return };
-        let most = self.config.conversations_per_page_max;
-        let rows = self.store.memberships(peer.tenant, peer.user, None, most).await;
-        drop(permit);
-        for row in rows.unwrap_or_default() {
-            if !self.knows(key, row.conversation) {
-                let (conversation, cause) = (row.conversation, row.cause);
-                self.news(key, News { conversation, cause, present: true });
-            }
+        let mut left = SAID_AGAIN_MAX.saturating_sub(self.said.unanswered.get());
+        let mut tried = self.unsaid.borrow().len();
+        while left.min(tried) > 0 {
+            let next = self.unsaid.borrow_mut().pop_front();
+            let Some(up) = next else { return };
+            (left, tried) = (left - 1, tried - 1);
+            self.said.unanswered.set(self.said.unanswered.get() + 1);
+            self.up_surely(up);
         }
     }
 

@@ -1,7 +1,9 @@
 //! The hub on the embedded link and store, with a test in the owner's place.
 
 mod gaps;
+mod inboxes;
 mod members;
+mod panics;
 mod sends;
 
 use std::{
@@ -37,10 +39,14 @@ struct Client {
     frames: RefCell<Vec<String>>,
     queued: Cell<usize>,
     held: Cell<bool>,
+    /// Panics at what it is sent.
+    mined: Cell<bool>,
+    closed: Cell<Option<u16>>,
 }
 
 impl Outlet for Client {
     fn send(&self, frame: Bytes) {
+        assert!(!self.mined.get(), "a mine that a test has laid");
         // Past the WebSocket header: the JSON begins at the first brace.
         let start = frame.iter().position(|b| *b == b'{').expect("a JSON frame");
         let json = String::from_utf8(frame[start..].to_vec()).expect("UTF-8");
@@ -51,7 +57,9 @@ impl Outlet for Client {
         self.queued.get()
     }
 
-    fn close(&self, _: u16, _: &str) {}
+    fn close(&self, code: u16, _: &str) {
+        self.closed.set(Some(code));
+    }
 
     fn reset(&self) {}
 

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use super::{
     Grant, commands,
     commands::{Rest, Started},
-    lists,
+    fence, lists,
     open::{Open, Reply},
     reads, start,
     state::{Rate, State},
@@ -56,6 +56,8 @@ pub struct SessionActor {
     /// There until the session is somebody's.
     arrival: Option<Box<Arrival>>,
     blocked: bool,
+    /// Not read from, because it sends what is refused.
+    resting: bool,
     heard_at: u64,
     ping_at: u64,
 }
@@ -87,6 +89,7 @@ impl SessionActor {
             state: State::new(config.requests_in_flight_max, rate, now),
             arrival: Some(Box::new(Arrival { granted: grant.0, visitor: None, start_by })),
             blocked: false,
+            resting: false,
             heard_at: now,
             ping_at: now,
             open: Rc::new(Open {
@@ -94,6 +97,7 @@ impl SessionActor {
                 socket,
                 live: OnceCell::new(),
                 typing: RefCell::default(),
+                fences: fence::Fences::default(),
                 reads: Semaphore::new(1),
                 expires_at_ms: Cell::new(u64::MAX),
                 signed_by: Cell::new(None),
@@ -108,11 +112,37 @@ impl SessionActor {
             Ok(request) => request,
             Err(bad) => return self.open.refuse(bad.id.as_ref(), &bad.error),
         };
+        if self.is_behind(&request.id, &request.call, ctx) {
+            return;
+        }
         if let Err(error) = self.state.admit(&request.call, self.heard_at) {
-            return self.open.refuse(Some(&request.id), &error);
+            return match request.call {
+                Call::MessageSend(send) => {
+                    self.open.refuse_send(&request.id, send.conversation.0, &error);
+                }
+                _ => self.open.refuse(Some(&request.id), &error),
+            };
         }
         self.run(request.id, request.call, ctx);
         self.pause_or_resume();
+    }
+
+    /// Refuses a send behind one that was refused. A client that goes on nevertheless is not read
+    /// from for a while: that is cheaper for both, and takes nothing from those who wait.
+    fn is_behind(&mut self, id: &RequestId, call: &Call, ctx: &mut Ctx) -> bool {
+        let Call::MessageSend(send) = call else { return false };
+        let stopped = self.open.fences.stops(send.conversation.0, self.heard_at);
+        let Some(behind) = stopped else { return false };
+        self.open.refuse(Some(id), &behind.error());
+        if let Some(rest_ns) = behind.rest_ns.filter(|_| !self.resting) {
+            self.resting = true;
+            self.pause_or_resume();
+            ctx.run_later(Duration::from_nanos(rest_ns), |actor, _| {
+                actor.resting = false;
+                actor.pause_or_resume();
+            });
+        }
+        true
     }
 
     /// Starts a request; [`Self::answered`] follows when its answer is queued.
@@ -203,7 +233,7 @@ impl SessionActor {
 
     /// A client that asks faster than it can be answered is held back by its own TCP window.
     fn pause_or_resume(&self) {
-        if self.blocked || self.state.is_full() {
+        if self.blocked || self.resting || self.state.is_full() {
             self.open.socket.pause_reading();
         } else {
             self.open.socket.resume_reading();
@@ -245,7 +275,8 @@ impl SessionActor {
                 self.open.gateway.metrics.evicted("silent");
                 return self.open.socket.reset();
             }
-            let _ = self.open.socket.ping(b"");
+            let mark = self.open.fences.unseen();
+            let _ = self.open.socket.ping(mark.as_ref().map_or(&[], |mark| mark));
             self.ping_at = self.next_ping(now);
         }
         self.watch(ctx);
@@ -297,7 +328,12 @@ impl StreamHandler<Inbound> for SessionActor {
                 tracing::debug!(code, why, "session ended: protocol broken");
                 self.open.gateway.metrics.evicted("violation");
             }
-            Inbound::Ping(_) | Inbound::Pong(_) | Inbound::Drained | Inbound::Closed(_) => {}
+            Inbound::Pong(payload) => {
+                if let Ok(mark) = payload.as_ref().try_into() {
+                    self.open.fences.seen(mark);
+                }
+            }
+            Inbound::Ping(_) | Inbound::Drained | Inbound::Closed(_) => {}
         }
     }
 }

@@ -8,8 +8,7 @@
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use harkara_domain::{
-    ClientId, Command, ConversationId, Kind, Partition, Record, Role, Salt, Seq,
-    command::RULES_VERSION, limits,
+    ClientId, Command, ConversationId, Kind, Partition, Record, Role, Salt, Seq, limits,
 };
 use harkara_engine::{LogError, link::Outcome, log::Pending};
 use harkara_protocol::{
@@ -29,8 +28,12 @@ use harkara_service_runtime::{
     sabotage::{Rule, is_broken},
 };
 
-use super::open::{Open, Reply, no_such_conversation, unavailable};
-use crate::hub::notices::{error_word, reject_message};
+use super::open::{Open, Reply, no_such_conversation, overloaded, unavailable};
+use crate::{
+    hub::notices::{error_word, reject_message},
+    load::Entry,
+    peer::Peer,
+};
 
 /// What is left to do for a request after its frame was handled.
 pub type Rest = Pin<Box<dyn Future<Output = ()>>>;
@@ -61,7 +64,7 @@ pub fn send(open: &Rc<Open>, id: RequestId, params: MessageSend) -> Started {
                     rest.await;
                 }
             }
-            Err(error) => open.refuse(Some(&id), &error),
+            Err(error) => open.refuse_send(&id, conversation, &error),
         }
     }))
 }
@@ -93,15 +96,13 @@ fn append_send(
     command: Command,
 ) -> Option<Rest> {
     let peer = Rc::clone(&open.live.get()?.peer);
-    if open.gateway.hub.load.is_full() {
-        open.refuse(Some(id), &unavailable("more is under way than this server takes"));
-        return None;
-    }
     let start = open.gateway.clock.elapsed_ns();
-    let pending = match append(open, conversation, client_id, command) {
+    let appended = admit(open, &peer, conversation, start)
+        .and_then(|()| append(open, conversation, client_id, command));
+    let pending = match appended {
         Ok(pending) => pending,
         Err(error) => {
-            open.refuse(Some(id), &error);
+            open.refuse_send(id, conversation, &error);
             return None;
         }
     };
@@ -115,13 +116,21 @@ fn append_send(
             Ok(_) => peer.accepted(&id),
             // Unknown: the client's repeat finds out.
             Err(error) if peer.settle(&id) => {
-                open.refuse(Some(&id), &log_failed(&error));
+                open.refuse_send(&id, conversation, &log_failed(&error));
             }
             Err(_) => {}
         }
         let nanos = open.gateway.clock.elapsed_ns().saturating_sub(start);
         open.gateway.metrics.step(Step::Append, nanos);
     }))
+}
+
+/// Has the thread room for one more? Pauses differ, so that not all come back at once.
+fn admit(open: &Open, peer: &Peer, conversation: ConversationId, now: u64) -> Reply<()> {
+    let (gateway, tenant) = (&open.gateway, peer.tenant);
+    let send = Entry { tenant, conversation, since: now };
+    let admitted = gateway.hub.load.admit(send, peer.undecided());
+    admitted.map_err(|retry_ms| overloaded(retry_ms + gateway.entropy.below(retry_ms)))
 }
 
 /// May this user's record go into the conversation's log? Members and former members: what the
@@ -167,7 +176,7 @@ fn append(
         sender: peer.user,
         device: peer.device,
         client_id,
-        rules: RULES_VERSION,
+        rules: gateway.log.rules(),
         origin: gateway.hub.endpoint().0,
         command,
     };
@@ -192,7 +201,9 @@ async fn change(
     client_id: ClientId,
     command: Command,
 ) -> Reply<Seq> {
-    let device = open.live()?.peer.device;
+    let peer = &open.live()?.peer;
+    admit(open, peer, conversation, open.gateway.clock.elapsed_ns())?;
+    let device = peer.device;
     let outcome = open.gateway.hub.expect_outcome(conversation, device, client_id);
     let pending = append(open, conversation, client_id, command)?;
     let deadline: Duration = open.gateway.config.outcome_timeout.into();

@@ -12,8 +12,14 @@ use harkara_protocol::client::{
     requests::{ConversationGet, ConversationList, MembersList, UsersFind, UsersGet},
 };
 
-use super::open::{Open, Reply, limit, no_such_conversation, unavailable};
-use crate::hub::entries::{EntryAnswer, NoOwner};
+use super::{
+    open::{Open, Reply, limit, no_such_conversation, unavailable},
+    start,
+};
+use crate::{
+    hub::entries::{EntryAnswer, NoOwner},
+    load::Stage,
+};
 
 /// Members in one page: 1,000 × ~60 bytes = 60 kB.
 const MEMBERS_PAGE: usize = 1_000;
@@ -70,6 +76,10 @@ pub async fn list(open: Rc<Open>, params: ConversationList) -> Reply<Conversatio
             Ok(None) => {}
             Err(NoOwner) => {
                 conversations.push(ConversationEntry::new(conversation, None, false));
+                if !open.gateway.hub.is_resolving(key, conversation) {
+                    let hub = Rc::clone(&open.gateway.hub);
+                    actix_rt::spawn(start::resolve_later(hub, key, conversation, None));
+                }
             }
         }
     }
@@ -85,6 +95,7 @@ pub async fn get(open: Rc<Open>, params: ConversationGet) -> Reply<ConversationE
 /// `members.list`.
 pub async fn members(open: Rc<Open>, params: MembersList) -> Reply<MembersPage> {
     let most = limit(params.limit, MEMBERS_PAGE)?;
+    open.spare(Stage::History)?;
     open.access(params.conversation.0, 0).await?;
     let user = open.live()?.peer.user;
     let after = params.after.map(|id| id.0);
@@ -111,6 +122,7 @@ pub async fn users(open: Rc<Open>, params: UsersGet) -> Reply<UsersResult> {
 pub async fn find(open: Rc<Open>, params: UsersFind) -> Reply<UsersResult> {
     let tenant = open.live()?.peer.tenant;
     let most = limit(params.limit, FOUND_MAX)?;
+    open.spare(Stage::History)?;
     let prefix = params.prefix.trim();
     if prefix.is_empty() || prefix.len() > PREFIX_BYTES_MAX {
         let message = format!("params.prefix: must have 1 to {PREFIX_BYTES_MAX} bytes");

@@ -15,10 +15,12 @@ use harkara_protocol::{
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::fence::Fences;
 use crate::{
     auth::KeyMark,
     gateway::Gateway,
     hub::Key,
+    load::Stage,
     peer::Peer,
     transport::{SocketHandle, frames::encode_text_frame},
 };
@@ -37,6 +39,8 @@ pub struct Open {
     pub live: OnceCell<Live>,
     /// When the last typing notice went out, per conversation.
     pub typing: RefCell<HashMap<ConversationId, u64>>,
+    /// Where a send was refused and those behind it are, too.
+    pub fences: Fences,
     /// One page of history at a time: pages are the largest thing a session can ask for.
     pub reads: Semaphore,
     /// When the token's time is over.
@@ -44,6 +48,9 @@ pub struct Open {
     /// Which key signed it.
     pub signed_by: Cell<Option<KeyMark>>,
 }
+
+/// With the counts of its `Rc` 192 bytes; the next size of the allocator is 224. So for [`Peer`].
+const _: () = assert!(size_of::<Open>() <= 176 && size_of::<Peer>() <= 176);
 
 /// The part of a session that is somebody's.
 pub struct Live {
@@ -73,6 +80,28 @@ impl Open {
     pub fn refuse(&self, id: Option<&RequestId>, error: &RpcError) {
         self.gateway.metrics.refused(error_name(error));
         self.socket.send(encode_text_frame(&json::encode_error(id, error)));
+    }
+
+    /// Refuses a send. Where it may be sent again, what is behind it is kept behind it: the ping
+    /// goes first, so that whoever has seen the answer has seen that, too.
+    pub fn refuse_send(&self, id: &RequestId, conversation: ConversationId, error: &RpcError) {
+        let retry = error.data.as_ref().filter(|data| data.retryable);
+        if let (Some(data), Some(word)) = (retry, error.error_word()) {
+            let now = self.gateway.clock.elapsed_ns();
+            let pause = data.retry_after_ms.unwrap_or(RETRY_MS);
+            let mark = self.fences.raise(conversation, word, pause, now);
+            self.socket.ping(&mark);
+        }
+        self.refuse(Some(id), error);
+    }
+
+    /// Refuses what is given up under load.
+    pub fn spare(&self, what: Stage) -> Reply<()> {
+        let gateway = &self.gateway;
+        if !gateway.hub.load.gives_up(what, gateway.clock.elapsed_ns()) {
+            return Ok(());
+        }
+        Err(overloaded(RETRY_MS + gateway.entropy.below(RETRY_MS)))
     }
 
     /// What the owner confirmed of a conversation to this session, or confirms now: the first
@@ -110,6 +139,13 @@ pub fn no_such_conversation() -> RpcError {
 pub fn unavailable(why: &str) -> RpcError {
     let message = format!("{why}: try again");
     RpcError::word(ErrorWord::Unavailable, message).retry_after_ms(RETRY_MS)
+}
+
+/// Too much is asked of this server: later.
+pub fn overloaded(retry_after_ms: u64) -> RpcError {
+    let message =
+        format!("the server has more to do than it can: try again in {retry_after_ms} ms");
+    RpcError::word(ErrorWord::Unavailable, message).retry_after_ms(retry_after_ms)
 }
 
 /// `limit` as a number from 1 to `most`; absent means `most`.

@@ -17,6 +17,7 @@ use super::{
     lists::store_failed,
     open::{Open, Reply, limit, no_such_conversation, unavailable},
 };
+use crate::load::Stage;
 
 /// Bytes of events in one page; a page of long messages has fewer events. A quarter of the hard
 /// outbound limit, so that a page never evicts the one who asked for it.
@@ -45,6 +46,7 @@ enum Direction {
 /// `timeline.read`.
 pub async fn timeline(open: Rc<Open>, params: TimelineRead) -> Reply<TimelinePage> {
     let most = limit(params.limit, TIMELINE_PAGE_MAX)?;
+    open.spare(Stage::History)?;
     let needed = match (params.after, params.before) {
         (Some(after), _) => after.0.saturating_add(most as u64),
         (None, Some(before)) => before.0,
@@ -195,7 +197,10 @@ pub async fn typing(open: Rc<Open>, params: TypingSet) -> Reply<Done> {
             return Ok(Done {});
         }
     }
-    let user = open.live()?.peer.user;
-    open.gateway.hub.tell_typing(conversation, user, params.active);
+    // The first thing to go under load; nobody waits for it.
+    if !open.gateway.hub.load.gives_up(Stage::Typing, now) {
+        let user = open.live()?.peer.user;
+        open.gateway.hub.tell_typing(conversation, user, params.active);
+    }
     Ok(Done {})
 }

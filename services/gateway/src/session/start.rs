@@ -66,7 +66,7 @@ impl Plan {
 
 /// The owner was silent at the start: a `conversation` notification brings the entry (and with it
 /// the head) when it speaks.
-async fn resolve_later(
+pub(super) async fn resolve_later(
     hub: Rc<Hub>,
     key: crate::hub::Key,
     conversation: ConversationId,
@@ -125,6 +125,8 @@ async fn prepare(
     open.expires_at_ms.set(identity.expires_at_ms);
     open.signed_by.set(identity.signed_by);
     open.gateway.keep_name(&identity).await;
+    // Before the list is read, so that nothing falls between.
+    open.gateway.hub.watch_inbox(live.key, live.inbox).await;
     let page = lists::page(open, None, open.gateway.config.conversations_per_page_max).await?;
     let cursors: BTreeMap<ConversationId, Seq> = params
         .cursors
@@ -178,8 +180,7 @@ fn identify(open: &Open, token: Option<&str>, granted: Option<Identity>) -> Repl
     }
 }
 
-/// Makes the session somebody's; its user's inbox is watched before the list is read, so that
-/// nothing falls between.
+/// Makes the session somebody's.
 fn register<'a>(open: &'a Open, identity: &Identity) -> &'a Live {
     open.live.get_or_init(|| {
         let gateway = &open.gateway;
@@ -192,7 +193,6 @@ fn register<'a>(open: &'a Open, identity: &Identity) -> &'a Live {
         ));
         let inbox = ConversationId::inbox(identity.tenant, identity.user);
         let key = gateway.hub.register(Rc::clone(&peer));
-        gateway.hub.watch_inbox(key, inbox);
         Live { peer, key, inbox }
     })
 }

@@ -104,7 +104,10 @@ impl Opener<'_> {
         }
         let directory = || KafkaDirectory::open(settings.kafka.clone(), clock.clone());
         let directory = self.patiently("the directory", directory).await?;
-        Ok(directory.map(|directory| Engines { log, store, directory: Arc::new(directory) }))
+        Ok(directory.map(|directory| {
+            log.follow(directory.rules());
+            Engines { log, store, directory: Arc::new(directory) }
+        }))
     }
 
     /// Tries until it succeeds, is hopeless, or the process is asked to end (none).

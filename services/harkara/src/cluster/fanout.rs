@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use harkara_domain::command::rules_known;
 use harkara_engine::LogError;
 use harkara_fanout::Worker;
 use harkara_service_runtime::{
@@ -11,7 +12,7 @@ use harkara_service_runtime::{
 
 use super::{
     engines::{Engines, Opener},
-    link, metrics,
+    link, metrics, rules,
     settings::Settings,
 };
 use crate::{
@@ -35,6 +36,11 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
     let opener = Opener { readiness: &readiness, lifecycle: &lifecycle };
     let Some(engines) = opener.open(&settings, &clock).await? else { return Ok(()) };
     let Engines { log, store, directory } = engines;
+    let mut rules = directory.rules();
+    let in_force = *rules.borrow();
+    if in_force > rules_known() {
+        return Err(rules::unknown(in_force));
+    }
     let link = link::open(&settings, log.as_ref(), Some(link_listener), None, &clock, &entropy)?;
     metrics::register(&log, &store, &link);
 
@@ -54,14 +60,19 @@ pub async fn run(settings: Settings, telemetry: &Telemetry) -> Result<(), Failur
     readiness.set(Phase::Serving(log.clone(), store));
     announce::or_warn(tell(&settings, link_address, admin.address()));
 
-    lifecycle.drain().cancelled().await;
+    let ended = tokio::select! {
+        () = lifecycle.drain().cancelled() => Ok(()),
+        unknown = rules::raised(&mut rules) => Err(unknown),
+    };
     readiness.set(Phase::Draining);
     worker.stop().await;
     link.close().await;
     log.close().await;
     admin.stop().await;
-    tracing::info!("ended in good order");
-    Ok(())
+    if ended.is_ok() {
+        tracing::info!("ended in good order");
+    }
+    ended
 }
 
 fn tell(settings: &Settings, link: SocketAddr, admin: SocketAddr) -> std::io::Result<()> {

@@ -1,5 +1,6 @@
-//! A standalone's data directory for `export`, `import` and `verify`, and what the three commands
-//! print. Another composition has other engines and uses [`import_into`] and [`verify_with`].
+//! A standalone's data directory for `export`, `import`, `rebuild` and `verify`, and what these
+//! commands print. Another composition has other engines and uses [`import_into`],
+//! [`rebuild_with`] and [`verify_with`].
 //!
 //! The directory's lock is held meanwhile: a server that runs is the other process that its error
 //! speaks of.
@@ -11,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use harkara_engine::{LogScan, Store, StoreScan};
+use harkara_engine::{Log, LogScan, Store, StoreScan};
 use harkara_engine_embedded::{Embedded, OpenError, Options};
 use harkara_fanout::{Config, Engines};
 use harkara_service_runtime::{
@@ -22,7 +23,9 @@ use harkara_service_runtime::{
 use super::{
     Progress,
     archive::{Archive, CHUNK_BYTES},
-    export, import, settle, verify,
+    export, import,
+    rebuild::{self, held::Held},
+    settle, verify,
 };
 
 /// Exports a stopped standalone; `fanout` is for what its log still has to become. Needs the threads of an actix system.
@@ -143,6 +146,37 @@ pub async fn verify_with(
     // The exit code says it, too.
     let _closed = report.write(&mut std::io::stdout().lock(), json);
     Ok(report.is_well())
+}
+
+/// Rebuilds the store of a stopped standalone from its log: was all of it reached?
+///
+/// # Errors
+/// With what to do.
+pub async fn rebuild(data: &Path, config: &Config, json: bool) -> anyhow::Result<bool> {
+    let embedded = open(data, None, SystemClock::shared())?;
+    let (store, scan) = (embedded.store_scan(), embedded.log_scan());
+    let rebuilt = rebuild_with(&*store, (&*embedded.log(), &*scan), config, json).await;
+    // What was written is durable when it is closed, and not before.
+    embedded.close().await?;
+    rebuilt
+}
+
+/// Rebuilds a store from its log and prints what was done: was all of it reached?
+///
+/// # Errors
+/// Something can't be read or written, or workers run.
+pub async fn rebuild_with(
+    store: &dyn StoreScan,
+    (log, scan): (&dyn Log, &dyn LogScan),
+    config: &Config,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let progress = Progress::new(SystemClock::shared());
+    let held = Held::all(log, &progress).await?;
+    let report = rebuild::rebuild((store, scan), &held, config.into(), &progress).await?;
+    // The exit code says it, too.
+    let _closed = report.write(&mut std::io::stdout().lock(), json);
+    Ok(report.is_whole())
 }
 
 /// Opens a data directory, whatever number of partitions it was made with. It is made only where

@@ -23,7 +23,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use harkara_domain::{ConversationId, Partition};
 use harkara_engine::{LogScan, StoreScan};
 
-pub use self::report::Report;
+pub use self::{lists::Lists, report::Report};
 use self::{records::Records, walk::Walk};
 use super::{AT_ONCE, PAGE, Progress, patiently};
 
@@ -58,7 +58,10 @@ pub async fn verify(
 }
 
 /// All conversations that have events, by partition.
-async fn by_partition(
+///
+/// # Errors
+/// The store can't be read.
+pub async fn by_partition(
     store: &dyn StoreScan,
     partitions: u16,
 ) -> anyhow::Result<Vec<Vec<ConversationId>>> {

@@ -2,8 +2,9 @@
 //! workers as processes, over a real Kafka and a real Cassandra. Clients go to the gateways in turn,
 //! and what is killed is a gateway and a worker while the others go on.
 //!
-//! Of clusters only are `workers` (that freeze and leave), `engines` (that are away), `mistakes` (what
-//! does not belong together) and `costs` (what a message is made of).
+//! Of clusters only are `workers` (that freeze and leave), `handover` (how long that takes), `engines`
+//! (that are away), `mistakes` (what does not belong together), `rebuilds` (of a lost store from the
+//! log), `rules` (two builds side by side) and `costs` (what a message is made of).
 //!
 //! Not here, since they are about one process: `damage`, `moving` (its data directory), `lifecycle`
 //! (exit codes, locks, ports), `settings`, `telemetry`, `tls`, `documents`, `frames` and `upgrade`
@@ -27,15 +28,19 @@ mod costs;
 #[path = "../e2e/durability.rs"]
 mod durability;
 mod engines;
+mod handover;
 #[path = "../e2e/members.rs"]
 mod members;
 mod mistakes;
 #[path = "../e2e/races.rs"]
 mod races;
+mod rebuilds;
 #[path = "../e2e/requests.rs"]
 mod requests;
 #[path = "../e2e/resume.rs"]
 mod resume;
+#[cfg(feature = "next-rules")]
+mod rules;
 #[path = "../e2e/slow.rs"]
 mod slow;
 #[path = "../e2e/support.rs"]

@@ -17,6 +17,9 @@ use crate::support::{
 /// Enough for both workers to have some.
 const GROUPS: usize = 8;
 
+/// How long a worker stands still: ten of its sessions.
+const FROZEN: Duration = Duration::from_secs(30);
+
 /// How long a request may be repeated.
 const PATIENCE: Duration = SOON;
 
@@ -64,6 +67,12 @@ impl Flow {
         let looks = tokio::spawn(look(looker, groups.clone(), ended.clone()));
         let talks = tokio::spawn(talk(asha, groups.clone(), ended));
         Self { groups, end, talks, bilal, looks }
+    }
+
+    /// People talk meanwhile, and who listens answers pings.
+    async fn goes_on(&mut self, length: Duration) {
+        let listening = async { while self.bilal.take().await {} };
+        assert!(timeout(length, listening).await.is_err(), "the listener's session ended");
     }
 
     /// Everybody has seen everything once, in order.
@@ -133,12 +142,16 @@ async fn a_worker_that_froze_wakes_up_and_nobody_sees_it() {
     harkara_test_engines::engines_or_skip!();
     let home = Home::new();
     let server = home.start();
-    let flow = Flow::start(&server).await;
+    let mut flow = Flow::start(&server).await;
     let frozen = &server.rest.as_ref().expect("a cluster").workers[0].process;
     frozen.signal(Signal::STOP);
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    flow.goes_on(FROZEN).await;
     assert_eq!(owned(&server, 1), f64::from(PARTITIONS), "the other one has them by now");
     frozen.signal(Signal::CONT);
+    tokio::task::block_in_place(|| {
+        let noticed = || frozen.err().contains("stood still for longer than its session");
+        until("it notices", || noticed().then_some(()));
+    });
     tokio::task::block_in_place(|| settled(&server));
     tokio::time::sleep(Duration::from_secs(1)).await;
     flow.end().await;

@@ -24,6 +24,7 @@ mod members;
 mod moving;
 #[cfg(feature = "cluster")]
 mod moving_up;
+mod overload;
 mod races;
 mod requests;
 mod resume;

@@ -143,6 +143,9 @@ async fn what_was_exported_and_imported_reads_the_same() {
     assert_eq!(asha.history(&group).await.len(), 35);
     drop(asha);
     assert_eq!(server.stop(), 0);
+    let (code, out, err) = command(&new, &["rebuild"]).run();
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("written: 0 events") && out.contains("1 events of these"), "{out}");
     let (code, out, _) = command(&new, &["verify"]).run();
     assert_eq!(code, 0, "{out}");
 }

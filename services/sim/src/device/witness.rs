@@ -110,12 +110,23 @@ impl fmt::Display for Saw {
     }
 }
 
+/// One thing that a device saw, with its place in the order of all that all devices saw.
+#[derive(Debug)]
+pub struct Note {
+    /// Its number.
+    pub number: u64,
+    /// When, milliseconds of virtual time.
+    pub at_ms: u64,
+    /// What.
+    pub saw: Saw,
+}
+
 /// A device's notes.
 pub struct Witness {
     device: usize,
     world: Arc<World>,
     count: Rc<Cell<u64>>,
-    notes: RefCell<Vec<(u64, Saw)>>,
+    notes: RefCell<Vec<Note>>,
 }
 
 impl Witness {
@@ -129,12 +140,13 @@ impl Witness {
     pub fn note(&self, saw: Saw) {
         self.count.set(self.count.get() + 1);
         self.world.note(|| format!("device {}  {saw}", self.device));
-        self.notes.borrow_mut().push((self.count.get(), saw));
+        let (number, at_ms) = (self.count.get(), self.world.now_ms());
+        self.notes.borrow_mut().push(Note { number, at_ms, saw });
     }
 
-    /// All of them, with their numbers.
+    /// All of them.
     #[must_use]
-    pub fn notes(&self) -> Ref<'_, Vec<(u64, Saw)>> {
+    pub fn notes(&self) -> Ref<'_, Vec<Note>> {
         self.notes.borrow()
     }
 }

@@ -159,6 +159,8 @@ pub struct Told {
     events: BTreeMap<ConversationId, Vec<Event>>,
     /// Requests that were refused at their place.
     pub refused: BTreeSet<(DeviceId, ClientId)>,
+    /// When the first record of a request landed, milliseconds of virtual time.
+    pub landed_ms: BTreeMap<(DeviceId, ClientId), u64>,
     /// Conversations with records that are not committed yet.
     unfinished: BTreeSet<ConversationId>,
 }
@@ -183,11 +185,13 @@ fn fold_all(broker: &Broker) -> Told {
     let state = broker.state();
     for life in state.past.iter().chain([&state.life]) {
         for part in &life.parts {
-            for entry in &part.entries {
+            for (entry, landed_ms) in part.entries.iter().zip(&part.landed_ms) {
                 let Ok(record) = record::decode(&entry.record) else { continue };
                 if record.rules > RULES_VERSION {
                     break;
                 }
+                let landed = told.landed_ms.entry((record.device, record.client_id));
+                landed.and_modify(|at| *at = (*at).min(*landed_ms)).or_insert(*landed_ms);
                 let position = Position { generation: life.generation, offset: entry.offset };
                 if entry.offset >= part.committed {
                     told.unfinished.insert(record.conversation);

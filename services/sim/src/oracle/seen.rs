@@ -14,7 +14,10 @@ use super::{
     Breach,
     history::{Stored, Told},
 };
-use crate::device::{Device, witness::Saw};
+use crate::device::{
+    Device,
+    witness::{Note, Saw},
+};
 
 struct Check<'a> {
     device: &'a Device,
@@ -34,8 +37,8 @@ struct Check<'a> {
 pub fn check(device: &Device, stored: &Stored, told: &Told) -> Vec<Breach> {
     let (breaches, shown, framed, read) = Default::default();
     let mut check = Check { device, stored, told, breaches, shown, framed, read };
-    for (_, saw) in device.witness.notes().iter() {
-        check.saw(saw);
+    for note in device.witness.notes().iter() {
+        check.saw(note);
     }
     check.breaches
 }
@@ -46,8 +49,8 @@ impl Check<'_> {
         self.breaches.push(Breach::of(invariant, what));
     }
 
-    fn saw(&mut self, saw: &Saw) {
-        match saw {
+    fn saw(&mut self, note: &Note) {
+        match &note.saw {
             Saw::Begun => {
                 self.shown.clear();
                 self.framed.clear();
@@ -82,6 +85,9 @@ impl Check<'_> {
             }
             Saw::Read(conversation, user, seq) => self.read(*conversation, *user, *seq),
             Saw::Entry { .. } | Saw::Advancing(..) | Saw::Advanced(..) => {}
+            Saw::Accepted(conversation, client_id) => {
+                self.accepted(*conversation, *client_id, note.at_ms);
+            }
             outcome => self.outcome(outcome),
         }
     }
@@ -136,16 +142,20 @@ impl Check<'_> {
         self.stored.requests.get(&(self.device.who.device, client_id)).copied()
     }
 
+    /// What is accepted is in the log at that time, and stays.
+    fn accepted(&mut self, conversation: ConversationId, client_id: ClientId, at_ms: u64) {
+        let key = (self.device.who.device, client_id);
+        if self.place(client_id).is_none() && !self.told.refused.contains(&key) {
+            let what = format!("{conversation}: {client_id} was accepted and is nowhere");
+            self.breach(ACKNOWLEDGED_IS_DURABLE.name, &what);
+        } else if self.told.landed_ms.get(&key).is_some_and(|landed| *landed > at_ms) {
+            let what = format!("{conversation}: {client_id} was accepted before the log had it");
+            self.breach(ACKNOWLEDGED_IS_DURABLE.name, &what);
+        }
+    }
+
     fn outcome(&mut self, saw: &Saw) {
         match saw {
-            Saw::Accepted(conversation, client_id) => {
-                let key = (self.device.who.device, *client_id);
-                let refused = self.told.refused.contains(&key);
-                if self.place(*client_id).is_none() && !refused {
-                    let what = format!("{conversation}: {client_id} was accepted and is nowhere");
-                    self.breach(ACKNOWLEDGED_IS_DURABLE.name, &what);
-                }
-            }
             Saw::Settled(conversation, client_id, seq)
                 if self.place(*client_id) != Some((*conversation, *seq)) =>
             {

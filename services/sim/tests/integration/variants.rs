@@ -56,4 +56,6 @@ variants! {
     loss_unnoticed_is_noticed "loss-unnoticed",
     no_tail_is_noticed "no-tail",
     no_inbox_is_noticed "no-inbox",
+    no_new_claim_is_noticed "no-new-claim",
+    accept_early_is_noticed "accept-early",
 }

@@ -1,8 +1,8 @@
 //! Sends from the moment they are taken to their outcome. Pure; `state` asks what to transmit
 //! next and reports what came of it.
 //!
-//! Order is kept per conversation: a send that has to wait holds back the later ones. What was in
-//! flight beside it may still overtake it, so strict order under refusals needs one in flight.
+//! Order is kept per conversation: a send that has to wait holds back the later ones, and the server
+//! refuses what was in flight behind it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 

@@ -105,7 +105,7 @@ async fn the_whole_log_without_the_group() {
     assert_eq!((scan.partitions(), scan.generation()), (4, log.generation()));
     let at = Partition(2);
     let bounds = scan.bounds(at).await.expect("bounds can be read");
-    assert_eq!(bounds, Bounds { first: 0, end: 0, committed: 0 }, "nothing yet");
+    assert_eq!(bounds, Bounds { start: 0, first: 0, end: 0, committed: 0 }, "nothing yet");
     assert_eq!(scan.read(at, 0, 10).await.expect("reading works"), [], "nothing yet");
     for n in 0..10_u8 {
         append(&*log, 2, Bytes::from(vec![n])).await.expect("appending works");
@@ -118,7 +118,7 @@ async fn the_whole_log_without_the_group() {
         }
     }
     let bounds = scan.bounds(at).await.expect("bounds can be read");
-    assert_eq!(bounds, Bounds { first: 0, end: 10, committed: 4 });
+    assert_eq!(bounds, Bounds { start: 0, first: 0, end: 10, committed: 4 });
     for (from, max, expected) in
         [(0, 3, vec![0, 1, 2]), (8, 9, vec![8, 9]), (5, 0, vec![5]), (10, 9, vec![])]
     {

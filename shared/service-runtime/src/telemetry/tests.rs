@@ -1,9 +1,12 @@
 //! Metrics as text; traces that go out only where an endpoint is set.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write},
     net::TcpListener,
-    sync::mpsc::{RecvTimeoutError, sync_channel},
+    sync::{
+        Arc, Mutex,
+        mpsc::{RecvTimeoutError, sync_channel},
+    },
     thread,
 };
 
@@ -83,4 +86,42 @@ fn settings_are_checked_before_anything_starts() {
         config.problems("telemetry").into_iter().map(|problem| problem.key).collect();
     assert_eq!(keys, ["telemetry.filter", "telemetry.trace_ratio", "telemetry.otlp_endpoint"]);
     assert!(Config::default().problems("telemetry").is_empty());
+}
+
+/// Lines of a log, kept.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panic_is_counted_and_told_in_its_span() {
+    let (metrics, lines) = (Metrics::new().unwrap(), Lines::default());
+    crate::process::report_panics_to(&metrics.provider.meter("harkara"));
+    assert!(metrics.text().contains("harkara_panics_total 0\n"), "{}", metrics.text());
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(move || writer.clone())
+        .finish();
+    let ended = tracing::subscriber::with_default(subscriber, || {
+        let _request = tracing::info_span!("request", method = "message.send").entered();
+        std::panic::catch_unwind(|| -> () { panic!("planted") })
+    });
+    drop(std::panic::take_hook());
+    assert!(ended.is_err(), "it goes on to whoever catches it");
+    let text = String::from_utf8(lines.0.lock().unwrap().clone());
+    let text = text.unwrap();
+    assert!(text.contains("panicked: planted") && text.contains("telemetry/tests.rs"), "{text}");
+    assert!(text.contains("message.send") && text.contains(r#""name":"panic""#), "{text}");
+    assert!(metrics.text().contains("harkara_panics_total 1\n"), "{}", metrics.text());
 }

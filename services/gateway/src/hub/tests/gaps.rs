@@ -157,3 +157,49 @@ fn what_a_session_waits_for_did_not_just_appear() {
         assert!(!client.heard("\"added\""), "it was told at the start");
     });
 }
+
+/// Else the answers would overflow the link once more, and so on for ever.
+#[test]
+fn everything_is_subscribed_again_at_the_pace_of_the_answers() {
+    const ROOMS: u16 = 3_000;
+    const QUEUE: usize = 64;
+    on_a_thread(async {
+        let mut thread = Thread::with_queue(QUEUE);
+        let (key, _client) = thread.session(1);
+        let user = UserId::from_bytes([1; 16]);
+        for n in 0..ROOMS {
+            let [high, low] = n.to_be_bytes();
+            let mut room = [0xd0; 16];
+            (room[1], room[2]) = (high, low);
+            thread.hub.follow(key, ConversationId::from_bytes(room), 1, 0);
+            thread.owner.recv().await.expect("open");
+        }
+        for _ in 0..=QUEUE {
+            thread.push(1, What::Typing { user, active: true });
+        }
+        thread.run_hub();
+
+        let (mut rooms, mut most) = (std::collections::BTreeSet::new(), 0);
+        while rooms.len() < usize::from(ROOMS) {
+            let first = tokio::time::timeout(Duration::from_secs(5), thread.owner.recv()).await;
+            let mut asked = vec![first.expect("asked in time").expect("open").1];
+            while let Ok((_, up)) = thread.owner.try_recv() {
+                asked.push(up);
+            }
+            most = most.max(asked.len());
+            for batch in asked.chunks(QUEUE / 2) {
+                for conversation in batch.iter().map(Up::conversation) {
+                    rooms.insert(conversation);
+                    let entries = vec![(user, Some(thread.entry()))];
+                    let what = What::Subscribed { head: 0, entries };
+                    let (partition, epoch) = (Partition(0), Epoch(1));
+                    let down = Arc::new(Down { partition, epoch, conversation, what });
+                    thread.embedded.link().worker().push(&[thread.endpoint], down);
+                }
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!((2..=1_000).contains(&most), "{most} at one time");
+    });
+}

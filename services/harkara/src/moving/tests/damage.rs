@@ -273,7 +273,7 @@ type Lie = Box<
 >;
 
 async fn told_log(dir: &Dir, entries: Lie) -> Vec<String> {
-    let log = FaultyLog { inner: dir.embedded.log_scan(), entries };
+    let log = FaultyLog { entries, ..FaultyLog::since(dir.embedded.log_scan(), 0) };
     let report = verify(&*dir.embedded.store_scan(), &log, &quiet()).await.expect("reads");
     report.findings()
 }

@@ -24,6 +24,8 @@ pub struct Faulty {
     inner: Arc<dyn StoreScan>,
     /// Calls that still succeed.
     left: AtomicU64,
+    /// The life of the log that it says it belongs to.
+    pub generation: Option<Generation>,
     pub events: Lie<(ConversationId, Vec<Event>)>,
     pub membership: Lie<Option<Membership>>,
     pub memberships: Lie<Vec<Membership>>,
@@ -37,6 +39,7 @@ impl Faulty {
         Self {
             inner,
             left: AtomicU64::new(u64::MAX),
+            generation: None,
             events: Box::new(|events| events),
             membership: Box::new(|row| row),
             memberships: Box::new(|rows| rows),
@@ -154,7 +157,7 @@ impl Store for Faulty {
     }
 
     async fn generation(&self) -> Result<Option<Generation>, StoreError> {
-        self.inner.generation().await
+        Ok(self.generation.or(self.inner.generation().await?))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -194,6 +197,14 @@ impl StoreScan for Faulty {
 pub struct FaultyLog {
     pub inner: Arc<dyn LogScan>,
     pub entries: Lie<(Partition, Vec<Entry>)>,
+    /// Records before this one are gone, in every partition.
+    pub first: u64,
+}
+
+impl FaultyLog {
+    pub fn since(inner: Arc<dyn LogScan>, first: u64) -> Self {
+        Self { inner, entries: Box::new(|entries| entries), first }
+    }
 }
 
 #[async_trait]
@@ -207,7 +218,8 @@ impl LogScan for FaultyLog {
     }
 
     async fn bounds(&self, partition: Partition) -> Result<Bounds, LogError> {
-        self.inner.bounds(partition).await
+        let bounds = self.inner.bounds(partition).await?;
+        Ok(Bounds { first: bounds.first.max(self.first.min(bounds.end)), ..bounds })
     }
 
     async fn read(
@@ -216,7 +228,7 @@ impl LogScan for FaultyLog {
         from: u64,
         max: usize,
     ) -> Result<Vec<Entry>, LogError> {
-        let entries = self.inner.read(partition, from, max).await?;
+        let entries = self.inner.read(partition, from.max(self.first), max).await?;
         Ok((self.entries)((partition, entries)).1)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use harkara_domain::{
     ClientId, Command, Content, ConversationId, DeviceId, Fingerprint, Generation, Millis,
-    Partition, Position, Record, Salt, Seq, TenantId, UserId, command::RULES_VERSION,
+    Partition, Position, Record, Salt, Seq, TenantId, UserId, command::rules_known,
 };
 use harkara_engine::{LogScan, log::Entry};
 use harkara_protocol::record::{self, DecodeError};
@@ -31,6 +31,8 @@ pub struct Seen {
     pub client_id: ClientId,
     /// Of what was asked.
     pub fingerprint: Fingerprint,
+    /// The rules that hold for it.
+    rules: u16,
     asked: Asked,
 }
 
@@ -133,7 +135,7 @@ impl Records {
             report.count(|counts| counts.records += 1);
         }
         let record = match record::decode(&entry.record) {
-            Ok(record) if record.rules <= RULES_VERSION => record,
+            Ok(record) if record.rules <= rules_known() => record,
             Err(DecodeError::Malformed(_)) if done => {
                 return report.count(|counts| counts.put_aside += 1);
             }
@@ -174,9 +176,9 @@ impl Seen {
             }
             other => Asked::Other(Box::new(other)),
         };
-        let Record { tenant, sender, device, client_id, .. } = record;
+        let Record { tenant, sender, device, client_id, rules, .. } = record;
         let Entry { offset, at, .. } = *entry;
-        Self { offset, at, tenant, sender, device, client_id, fingerprint, asked }
+        Self { offset, at, tenant, sender, device, client_id, fingerprint, rules, asked }
     }
 
     /// The record again, with this content where it is a message. Where it has another
@@ -198,7 +200,7 @@ impl Seen {
             sender: self.sender,
             device: self.device,
             client_id: self.client_id,
-            rules: RULES_VERSION,
+            rules: self.rules,
             origin: 0,
             command,
         }

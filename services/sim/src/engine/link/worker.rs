@@ -9,7 +9,7 @@ use std::{
 };
 
 use harkara_domain::Partition;
-use harkara_engine::{Down, EndpointId, Up, WorkerLink};
+use harkara_engine::{Down, EndpointId, Up, WorkerLink, link::What};
 use tokio::sync::{
     Notify,
     mpsc::{self, error::TrySendError},
@@ -121,7 +121,11 @@ impl WorkerLink for WorkerSide {
             match Endpoint::room(&endpoint) {
                 Ok(permit) => {
                     let down = Arc::clone(&down);
-                    connection.send_down(move || drop(permit.send(down)));
+                    let (world, to) = (Arc::clone(&self.0.wires.world), gateway.proc.node);
+                    connection.send_down(move || {
+                        world.note(|| format!("link      {to} hears {}", said(&down)));
+                        drop(permit.send(down));
+                    });
                 }
                 Err(TrySendError::Full(())) => endpoint.lose(),
                 Err(TrySendError::Closed(())) => gone.push(*id),
@@ -129,4 +133,25 @@ impl WorkerLink for WorkerSide {
         }
         gone
     }
+}
+
+/// A frame in a few words.
+fn said(down: &Down) -> String {
+    let of: String = down.conversation.to_string().chars().take(8).collect();
+    let what = match &down.what {
+        What::Event(event) => format!("event {}", event.seq),
+        What::Subscribed { head, entries } => {
+            let members = entries.iter().filter(|(_, entry)| entry.is_some()).count();
+            format!("head {head}, {members} of {} are members", entries.len())
+        }
+        What::Inbox { conversation, cause, present, .. } => {
+            let of: String = conversation.to_string().chars().take(8).collect();
+            format!("news of {of}: present {present} since {cause}")
+        }
+        What::Outcome { .. } => "an outcome".to_owned(),
+        What::Read { .. } => "a read mark".to_owned(),
+        What::Typing { .. } => "typing".to_owned(),
+        What::Answer { .. } => "an answer".to_owned(),
+    };
+    format!("of {of} from epoch {}: {what}", down.epoch.0)
 }

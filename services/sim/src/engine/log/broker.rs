@@ -18,6 +18,8 @@ use crate::world::World;
 pub struct Part {
     /// Its records; a record's offset is its place here.
     pub entries: Vec<Entry>,
+    /// When each of them landed, milliseconds of virtual time.
+    pub landed_ms: Vec<u64>,
     /// Everything below is done, as the group says.
     pub committed: u64,
 }
@@ -101,7 +103,7 @@ impl Broker {
         partition: u16,
         records: &[Bytes],
     ) -> Option<Vec<Appended>> {
-        let at = self.stamp();
+        let (at, now) = (self.stamp(), self.world.now_ms());
         let mut state = self.state();
         let life = Some(&mut state.life).filter(|life| life.generation == generation)?;
         let part = life.parts.get_mut(usize::from(partition))?;
@@ -109,6 +111,7 @@ impl Broker {
         for record in records {
             let offset = part.entries.len() as u64;
             part.entries.push(Entry { offset, at, record: record.clone(), trace: None });
+            part.landed_ms.push(now);
             landed.push(Appended { offset, at });
         }
         drop(state);
