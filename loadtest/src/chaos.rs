@@ -54,7 +54,7 @@ const AT_HEAD: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// A stock plan (gateway, worker, handover, broker, store, network, storm, upgrade, everything,
-    /// standalone, disk) or a file
+    /// standalone, disk, engine_disk) or a file
     #[arg(long)]
     pub plan: String,
     /// What chance begins with: the same one gives the same faults

@@ -68,8 +68,8 @@ pub struct Cluster {
     pub urls: Vec<String>,
     /// Where the checker reads: past the proxies.
     pub direct: Vec<String>,
-    /// The standalone's small disk, if it has one.
-    pub disk: Option<disk::Disk>,
+    /// Small disks, by who keeps data there.
+    pub disks: BTreeMap<Role, disk::Disk>,
 }
 
 impl Cluster {
@@ -80,7 +80,7 @@ impl Cluster {
     pub async fn start(plan: &Plan, make: &Make) -> anyhow::Result<Self> {
         let maker = Maker::new(make)?;
         let cluster = if plan.is_embedded() {
-            maker.standalone(plan.cluster.disk_mib).await?
+            maker.standalone(plan).await?
         } else {
             maker.cluster(plan).await?
         };
@@ -119,31 +119,36 @@ impl Cluster {
 struct Maker<'a> {
     make: &'a Make,
     links: BTreeMap<(Role, u32), Link>,
+    disks: BTreeMap<Role, disk::Disk>,
 }
 
 impl<'a> Maker<'a> {
     fn new(make: &'a Make) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&make.dir)
             .with_context(|| format!("can't make {}", make.dir.display()))?;
-        Ok(Self { make, links: BTreeMap::new() })
+        Ok(Self { make, links: BTreeMap::new(), disks: BTreeMap::new() })
     }
 
-    async fn standalone(mut self, disk_mib: Option<u64>) -> anyhow::Result<Cluster> {
+    async fn standalone(mut self, plan: &Plan) -> anyhow::Result<Cluster> {
         let dir = self.dir("server")?;
         let data = dir.join("data");
         std::fs::create_dir_all(&data)?;
-        let disk = disk_mib.map(|mib| disk::Disk::mount(&data, mib)).transpose()?;
+        self.disk(plan, Role::Server, &data)?;
         let addresses = self.addresses(Role::Server, 1).await?;
         settings::standalone(&dir, &data, &addresses)?;
         let parts = vec![self.own(Role::Server, 1, "standalone", dir, &addresses)];
         let urls = vec![format!("ws://{}", addresses.seen)];
         let direct = vec![format!("ws://{}", addresses.listen)];
-        Ok(Cluster { parts, links: self.links, urls, direct, disk })
+        Ok(Cluster { parts, links: self.links, urls, direct, disks: self.disks })
     }
 
     async fn cluster(mut self, plan: &Plan) -> anyhow::Result<Cluster> {
         let mut parts = Vec::new();
         let shape = plan.cluster;
+        for (role, name) in [(Role::Broker, engines::KAFKA), (Role::Store, engines::CASSANDRA)] {
+            let dir = self.dir(name)?;
+            self.disk(plan, role, &dir)?;
+        }
         let brokers = self.kafka(shape.brokers, &mut parts).await?;
         let nodes = self.cassandra(shape.nodes, &mut parts).await?;
         let engines = settings::Engines { brokers, nodes, shape };
@@ -162,7 +167,7 @@ impl<'a> Maker<'a> {
             parts.push(self.role(Role::Worker, workers + 1, &engines).await?.0);
         }
         self.migrate()?;
-        Ok(Cluster { parts, links: self.links, urls, direct, disk: None })
+        Ok(Cluster { parts, links: self.links, urls, direct, disks: self.disks })
     }
 
     async fn role(
@@ -202,6 +207,14 @@ impl<'a> Maker<'a> {
         let dir = self.make.dir.join(name);
         std::fs::create_dir_all(&dir)?;
         Ok(dir)
+    }
+
+    /// Mounts a small disk there, if the plan fills that of this role.
+    fn disk(&mut self, plan: &Plan, role: Role, at: &Path) -> anyhow::Result<()> {
+        if let Some(mib) = plan.small_disk(role) {
+            self.disks.insert(role, disk::Disk::mount(at, mib)?);
+        }
+        Ok(())
     }
 
     fn script(&self, name: &str) -> PathBuf {

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     cluster::{Cluster, Link, Part, part::Held},
-    fault::{Fault, Kind, Target},
+    fault::{Fault, Kind, Role, Target},
     proxy::Weather,
     schedule,
 };
@@ -130,16 +130,37 @@ impl Injector {
                 sleep(lasts).await;
                 limit.restore()
             }
-            Kind::Disk => self.disk(lasts).await,
+            Kind::Disk => self.disk(part.role, lasts, &mut held).await,
             _ => Err(anyhow::anyhow!("not a fault of processes")),
         }
     }
 
-    async fn disk(&self, lasts: Duration) -> anyhow::Result<()> {
-        let disk = self.cluster.disk.as_ref().context("no small disk")?;
+    /// A server of ours must live through it. An engine gives up by itself, or serves no more: it is
+    /// started anew, with all others of its kind, whose disk it is, too.
+    async fn disk<'a>(
+        &'a self,
+        role: Role,
+        lasts: Duration,
+        held: &mut Held<'a>,
+    ) -> anyhow::Result<()> {
+        let disk = self.cluster.disks.get(&role).context("no small disk")?;
+        let mut others = Vec::new();
+        for part in self.cluster.parts.iter().filter(|part| part.role == role) {
+            // Who holds several has taken the first one first: none waits for another one.
+            if !held.is_of(part) {
+                others.push(part.hold().await);
+            }
+        }
         let end = disk.fill();
         sleep(lasts).await;
-        end.and(disk.empty())
+        disk.empty()?;
+        if !role.is_harkara() {
+            let mut all: Vec<&mut Held<'_>> = others.iter_mut().chain([held]).collect();
+            let killed = join_all(all.iter_mut().map(|held| held.kill())).await;
+            let started = join_all(all.iter_mut().map(|held| held.start())).await;
+            killed.into_iter().chain(started).collect::<anyhow::Result<()>>()?;
+        }
+        end
     }
 
     async fn link(

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::fault::{Kind, On, Role};
 
 /// Names and texts of the stock plans.
-const STOCK: [(&str, &str); 11] = [
+const STOCK: [(&str, &str); 12] = [
     ("gateway", include_str!("../../plans/gateway.toml")),
     ("worker", include_str!("../../plans/worker.toml")),
     ("handover", include_str!("../../plans/handover.toml")),
@@ -21,6 +21,7 @@ const STOCK: [(&str, &str); 11] = [
     ("everything", include_str!("../../plans/everything.toml")),
     ("standalone", include_str!("../../plans/standalone.toml")),
     ("disk", include_str!("../../plans/disk.toml")),
+    ("engine_disk", include_str!("../../plans/engine_disk.toml")),
 ];
 
 /// See the module.
@@ -77,7 +78,7 @@ pub struct Shape {
     pub nodes: u32,
     /// Partitions of the log.
     pub partitions: u32,
-    /// The standalone's disk, MiB, if it is to be a small one (which only root can mount).
+    /// The disk of what a `disk` fault is for, MiB: a small one, which only root can mount.
     pub disk_mib: Option<u64>,
 }
 
@@ -206,6 +207,17 @@ impl Plan {
         }
     }
 
+    /// Who keeps data.
+    const HAS_DISK: [Role; 3] = [Role::Server, Role::Broker, Role::Store];
+
+    /// The size of the small disk of a role, MiB, if a fault fills it. All of a role share one.
+    #[must_use]
+    pub fn small_disk(&self, role: Role) -> Option<u64> {
+        let is_for = |on: &On| !on.is_link() && on.role(self.is_embedded()) == Some(role);
+        let mut fills = self.faults.iter().filter(|choice| choice.kind == Kind::Disk);
+        fills.any(|choice| choice.on.iter().any(is_for)).then_some(self.cluster.disk_mib)?
+    }
+
     /// Does another worker come and go?
     #[must_use]
     pub fn scales(&self) -> bool {
@@ -251,8 +263,8 @@ impl Plan {
         match kind {
             Kind::Scale if role != Role::Worker => bail!("workers only"),
             Kind::Files if !role.is_harkara() => bail!("gateways, workers and servers only"),
-            Kind::Disk if role != Role::Server || self.cluster.disk_mib.is_none() => {
-                bail!("for the standalone, with cluster.disk_mib")
+            Kind::Disk if !Self::HAS_DISK.contains(&role) || self.cluster.disk_mib.is_none() => {
+                bail!("for the standalone, brokers and stores, with cluster.disk_mib")
             }
             _ => Ok(()),
         }
@@ -262,6 +274,14 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_filled_has_a_small_disk() {
+        let small = |name, role| Plan::load(name).expect("a plan").small_disk(role).is_some();
+        assert!(small("disk", Role::Server) && !small("standalone", Role::Server));
+        assert!(small("engine_disk", Role::Broker) && small("engine_disk", Role::Store));
+        assert!(!small("everything", Role::Broker));
+    }
 
     #[test]
     fn every_stock_plan_can_be_read() {
@@ -289,7 +309,7 @@ mod tests {
             ("kind = \"kill\"\non = [\"gateway\"]\nfor = [2, 1]", "rising"),
             ("kind = \"kill\"\non = []\nfor = [1, 1]", "nothing"),
             ("kind = \"scale\"\non = [\"gateway\"]\nfor = [1, 1]", "workers only"),
-            ("kind = \"disk\"\non = [\"broker\"]\nfor = [1, 1]", "standalone"),
+            ("kind = \"disk\"\non = [\"broker\"]\nfor = [1, 1]", "disk_mib"),
             ("kind = \"files\"\non = [\"broker\"]\nfor = [1, 1]", "only"),
             ("kind = \"blackout\"\non = [\"gateway\"]\nfor = [1, 1]", "everything"),
             ("kind = \"explode\"\non = [\"gateway\"]\nfor = [1, 1]", "explode"),

@@ -60,6 +60,10 @@ fn target(plan: &Plan, kind: Kind, on: On, chance: &mut Chance) -> Target {
     if kind == Kind::Scale {
         return Target::Process(Role::Worker, count + 1);
     }
+    if kind == Kind::Disk {
+        // All of a role share it, and are held in their order.
+        return Target::Process(role, 1);
+    }
     let number = u32::try_from(chance.below(count.into())).unwrap_or(0) + 1;
     if on.is_link() { Target::Link(role, number) } else { Target::Process(role, number) }
 }

@@ -1,4 +1,4 @@
-//! A small disk of its own for the standalone's data: a file system in memory, which only root can
+//! A small disk of its own for what a process keeps: a file system in memory, which only root can
 //! mount, and a file that fills it.
 
 use std::{

@@ -15,6 +15,10 @@ use super::{
 };
 use crate::chaos::fault::Role;
 
+/// Their directories, here and below `deploy/engines`.
+pub(super) const KAFKA: &str = "kafka";
+pub(super) const CASSANDRA: &str = "cassandra";
+
 /// What one of Cassandra's nodes acknowledges must be on its disk: plans kill all of them at once.
 const SYNC: [&str; 2] = ["--sync", "group"];
 
@@ -30,7 +34,7 @@ impl Maker<'_> {
             seen.push(self.link(Role::Broker, number, ANY).await?.to_string());
         }
         let seen = seen.join(",");
-        let listens = self.engine("kafka", Role::Broker, count, &["--advertise", &seen], parts)?;
+        let listens = self.engine(KAFKA, Role::Broker, count, &["--advertise", &seen], parts)?;
         self.lead_all(Role::Broker, &listens)?;
         Ok(seen)
     }
@@ -43,7 +47,7 @@ impl Maker<'_> {
         count: u32,
         parts: &mut Vec<Part>,
     ) -> anyhow::Result<String> {
-        let listens = self.engine("cassandra", Role::Store, count, &SYNC, parts)?;
+        let listens = self.engine(CASSANDRA, Role::Store, count, &SYNC, parts)?;
         let hosts: Vec<IpAddr> = addresses(&listens)?.iter().map(SocketAddr::ip).collect();
         let port = free_at(&hosts)?;
         let mut seen = Vec::new();

@@ -131,6 +131,12 @@ impl Part {
 }
 
 impl Held<'_> {
+    /// Is it this one?
+    #[must_use]
+    pub fn is_of(&self, part: &Part) -> bool {
+        std::ptr::eq(self.part, part)
+    }
+
     /// Was it started and not ended since, by us?
     #[must_use]
     pub fn is_meant_to_run(&self) -> bool {
