@@ -176,6 +176,8 @@ impl Probe {
                         | Code::LeaderNotAvailable
                         | Code::UnknownTopicOrPartition
                         | Code::UnknownPartition
+                        | Code::UnknownLeaderEpoch
+                        | Code::FencedLeaderEpoch
                 )
             );
             if !unsettled || tries == 0 {

@@ -26,6 +26,10 @@ const DRAIN_NS: u64 = 1_000_000_000;
 /// Looks without any send before the window is forgotten: as many as it takes to leave all stages.
 const IDLE_LOOKS: u64 = 5 * CALM_LOOKS;
 
+/// So many times the target, nothing but sends being limited, is no matter of sends alone: history
+/// and new sessions are given up as well. Below that, holding back those who pour is enough.
+const FAR: u64 = 4;
+
 /// With so few sends under way nothing waits because of this thread: what outcomes take then is
 /// what the engines take.
 const FEW: usize = 8;
@@ -264,7 +268,7 @@ impl Overload {
         match look.mean_ns() {
             _ if look.refused > 0 => Stage::Sends,
             None if under_way > 0 => self.stage,
-            Some(mean) if mean > target && !quiet && self.limits() => Stage::Sends,
+            Some(mean) if mean > FAR * target && !quiet && self.limits() => Stage::Sends,
             Some(mean) if mean > target / 4 * 3 && !quiet => Stage::Receipts,
             _ => Stage::Calm,
         }

@@ -26,7 +26,7 @@ fn stages_are_entered_one_by_one_and_left_in_turn() {
     let mut stages = vec![overload.stage()];
     while overload.stage() < Stage::Sends {
         assert_eq!(overload.limits(), stages.len() > HOT_LOOKS as usize, "not for a burst");
-        now = look(&mut overload, now, 100, 2 * TARGET);
+        now = look(&mut overload, now, 100, (FAR + 1) * TARGET);
         stages.push(overload.stage());
     }
     stages.dedup();
@@ -62,6 +62,8 @@ fn engines_that_are_slow_by_themselves_are_no_overload() {
     now = look(&mut overload, now, 100, 6 * TARGET);
     assert!(overload.stage() <= Stage::Receipts, "that is what they take");
     (0..10).for_each(|_| now = look(&mut overload, now, 100, 14 * TARGET));
+    assert_eq!((overload.stage(), overload.limits()), (Stage::Receipts, true));
+    (0..10).for_each(|_| now = look(&mut overload, now, 100, 12 * TARGET * FAR + MS));
     assert_eq!(overload.stage(), Stage::Sends);
 }
 
@@ -74,7 +76,7 @@ fn one_pause_of_a_disk_is_no_new_base() {
     for _ in 0..4 {
         now = look(&mut overload, now, 100, 3 * TARGET);
     }
-    assert_eq!((overload.stage(), overload.limits()), (Stage::History, true));
+    assert_eq!((overload.stage(), overload.limits()), (Stage::Receipts, true));
 }
 
 #[test]
